@@ -1,0 +1,207 @@
+"""What the engine says while it works, and how it is told to pause, resume, stop or change a setting.
+
+Events hold plain numbers, strings, paths and owned uint8 arrays: no tensors. Importable without torch.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+class Phase(StrEnum):
+    SOURCE = "source"  # source-only steps
+    ADAPT = "adapt"  # steps with both cameras
+
+
+class Model(StrEnum):
+    """The models a run leaves."""
+
+    TEACHER = "teacher"
+    STUDENT = "student"
+    SOURCE = "source"  # the student at the end of the source-only steps
+
+
+@dataclass(frozen=True)
+class Preparing:
+    """Something that takes a while before the first step, in words."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    run: Path
+    source_steps: int
+    total_steps: int  # source-only and adaptation steps together
+    first_step: int  # > 0 when resumed
+    device: str
+    device_reason: str
+    classes: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True)
+class PhaseStarted:
+    phase: Phase
+    step: int
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """One row of metrics.csv. `step` counts finished steps, source-only ones included; losses are means since the last row."""
+
+    step: int
+    phase: Phase
+    losses: Mapping[str, float]  # keys of LOSS_NAMES; absent where the work is not done
+    learning_rate: float
+    seconds_per_step: float
+    images_per_second: float
+    seconds_left: float
+    memory_gib: float
+
+
+LOSS_NAMES = ("total", "source", "mix", "twins", "consistency")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Segmentation quality against labels, in percent. Classes without a pixel in labels and prediction are NaN."""
+
+    miou: float
+    pixel_accuracy: float
+    per_class: Mapping[str, float]
+    confusion: tuple[tuple[int, ...], ...]  # [label][prediction], pixels
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    step: int
+    model: Model
+    scores: Scores
+
+
+@dataclass(frozen=True)
+class PreviewReady:
+    """The canary frames as pictures: per frame, RGB uint8 (H, W, 3) by view name, in the order they are shown.
+
+    View names: target, pseudo_label, confidence, twin_a, twin_b, disagreement, prediction_a, prediction_b, ground_truth
+    (absent without target labels).
+    """
+
+    step: int
+    frames: tuple[Mapping[str, np.ndarray], ...]
+    names: tuple[str, ...]  # file name of each frame
+
+
+@dataclass(frozen=True)
+class CheckpointSaved:
+    step: int
+    path: Path
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something the user should know; training goes on."""
+
+    code: str
+    message: str
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
+class SettingsChanged:
+    step: int
+    changes: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Paused:
+    step: int
+
+
+@dataclass(frozen=True)
+class Resumed:
+    step: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The last event: all steps done, or stopped on request. `result` is what `adapt --json` prints."""
+
+    step: int
+    stopped: bool
+    result: Mapping[str, Any]
+
+
+Event = (
+    Preparing
+    | RunStarted
+    | PhaseStarted
+    | StepDone
+    | Evaluated
+    | PreviewReady
+    | CheckpointSaved
+    | Warned
+    | SettingsChanged
+    | Paused
+    | Resumed
+    | Finished
+)
+
+
+class RunError(RuntimeError):
+    """A run that cannot go on. The message says what happened and what to do next."""
+
+
+@dataclass
+class RunControl:
+    """The controls of a running engine. Any thread calls the verbs; the engine calls the rest, once per step."""
+
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _go: threading.Event = field(default_factory=threading.Event)
+    _changes: deque[Mapping[str, Any]] = field(default_factory=deque)
+
+    def __post_init__(self) -> None:
+        self._go.set()
+
+    def pause(self) -> None:
+        self._go.clear()
+
+    def resume(self) -> None:
+        self._go.set()
+
+    def stop(self) -> None:
+        """Ask for a clean end with a checkpoint; also releases a pause."""
+        self._stop.set()
+        self._go.set()
+
+    def change(self, changes: Mapping[str, Any]) -> None:
+        """Queue changes of live settings by dotted path; the engine validates and applies them together."""
+        self._changes.append(dict(changes))
+
+    @property
+    def stopping(self) -> bool:
+        return self._stop.is_set()
+
+    @property
+    def paused(self) -> bool:
+        return not self._go.is_set()
+
+    def wait_while_paused(self) -> None:
+        self._go.wait()
+
+    def next_changes(self) -> Mapping[str, Any] | None:
+        """Take the oldest queued changes."""
+        try:
+            return self._changes.popleft()
+        except IndexError:
+            return None

@@ -1,0 +1,43 @@
+"""Normalising images and undoing it: the only place, the same arithmetic on arrays and tensors.
+
+Importable without torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+Array = TypeVar("Array", "np.ndarray", "torch.Tensor")
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Mean and standard deviation per RGB channel, on the scale 0..1. A normalised 0 is the mean colour."""
+
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # ImageNet
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    def apply(self, image: Array) -> Array:
+        """Normalise (…, 3, H, W) values in 0..1."""
+        return (image - self._like(image, self.mean)) / self._like(image, self.std)  # type: ignore[operator]
+
+    def undo(self, image: Array) -> Array:
+        """Return normalised (…, 3, H, W) values to 0..1, unclamped."""
+        return image * self._like(image, self.std) + self._like(image, self.mean)  # type: ignore[operator]
+
+    @staticmethod
+    def _like(image: Array, values: tuple[float, float, float]) -> Array:
+        if isinstance(image, np.ndarray):
+            return np.asarray(values, dtype=image.dtype).reshape(3, 1, 1)
+        return image.new_tensor(values).view(3, 1, 1)
+
+
+def to_bytes(image: np.ndarray) -> np.ndarray:
+    """Values in 0..1 to uint8 0..255, rounded and clamped."""
+    return np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
