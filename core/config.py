@@ -378,7 +378,7 @@ class RunConfig(Section):
 
     format_version: Literal[1] = FORMAT_VERSION
     data_fingerprint: str = Field(
-        "", description="Fingerprint of the data as listed when the run started; set by the program."
+        default="", description="Fingerprint of the data as listed when the run started; set by the program."
     )
     data: DataConfig = DataConfig()
     network: NetworkConfig = NetworkConfig()

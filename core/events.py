@@ -5,6 +5,7 @@ Events hold plain numbers, strings, paths and owned uint8 arrays: no tensors. Im
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Mapping
@@ -79,6 +80,19 @@ class Scores:
     pixel_accuracy: float
     per_class: Mapping[str, float]
     confusion: tuple[tuple[int, ...], ...]  # [label][prediction], pixels
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON has no NaN: a class without pixels is null."""
+        return {
+            "miou": _number(self.miou),
+            "pixel_accuracy": _number(self.pixel_accuracy),
+            "per_class": {name: _number(value) for name, value in self.per_class.items()},
+            "confusion": [list(row) for row in self.confusion],
+        }
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 4)
 
 
 @dataclass(frozen=True)

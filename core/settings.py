@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -187,3 +188,24 @@ def _sentence(error: Any) -> str:
 def _nearest(path: str) -> str:
     near = get_close_matches(path, [s.path for s in settings()], n=2, cutoff=0.5)
     return f"Did you mean {' or '.join(near)}?" if near else "`masktwins adapt --help` lists them all."
+
+
+# Presets ---------------------------------------------------------------------------------------
+
+
+def presets() -> dict[str, str]:
+    """Names of the presets, each with its description."""
+    found = {}
+    for entry in sorted((files("resources") / "presets").iterdir(), key=lambda e: e.name):
+        if entry.name.endswith(".toml"):
+            found[entry.name.removesuffix(".toml")] = str(tomllib.loads(entry.read_text("utf-8"))["description"])
+    return found
+
+
+def apply_preset(config: RunConfig, name: str) -> RunConfig:
+    """Set what the preset sets; folders and all else stay. Raises ConfigError for an unknown name."""
+    if name not in presets():
+        raise ConfigError(f"There is no preset {name!r}; there are {', '.join(presets())}.")
+    data = tomllib.loads((files("resources") / "presets" / f"{name}.toml").read_text("utf-8"))
+    changes = {f"{section}.{key}": value for section in SECTIONS for key, value in data.get(section, {}).items()}
+    return with_changes(config, changes)

@@ -1,0 +1,111 @@
+"""What a run trains on, listed before torch is loaded; and the making of its folder.
+
+Importable without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.config import DataConfig, RunConfig
+from core.data.folders import Pair, Problem, Scan, Severity, scan
+from core.data.recognise import Recognition, resolve_space
+from core.events import RunError
+from core.labels import LabelSpaceError, load_space, space_to_toml
+from core.runs import RunFolder, fingerprint, write_atomic
+
+LABEL_SPACE_FILE = "label_space.toml"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Image pairs by role. Evaluation pairs are those with a label, and are never trained on with it."""
+
+    source: tuple[Pair, ...]
+    target: tuple[Pair, ...]
+    evaluation: tuple[Pair, ...]
+    recognition: Recognition
+    warnings: tuple[Problem, ...]
+    fingerprint: str
+
+    @property
+    def space(self):  # noqa: ANN201 - LabelSpace, spelled once in Recognition
+        return self.recognition.space
+
+
+def list_data(data: DataConfig, *, label_space: Path | None = None) -> Listing:
+    """List the folders of a configuration; nothing is decoded but a few labels, to recognise the classes.
+
+    Args:
+        label_space: a label-space TOML that wins over the configuration's.
+
+    Raises:
+        RunError: a folder is missing or empty, or the labels cannot be understood.
+    """
+    if data.source_images is None or data.source_labels is None:
+        raise RunError("Choose the source images and the source labels first (data.source_images, data.source_labels).")
+    if data.target_images is None:
+        raise RunError("Choose the target images first (data.target_images).")
+    source = _scan("source", data.source_images, data.source_labels)
+    target = _scan("target", data.target_images, None)
+    evaluation = (
+        _scan("target", data.evaluation_images or data.target_images, data.target_labels).pairs
+        if data.target_labels
+        else ()
+    )
+    labelled = tuple(pair for pair in source.pairs if pair.label is not None)
+    if not labelled:
+        raise RunError(
+            f"None of the {len(source.pairs)} source images in {data.source_images} has a label in {data.source_labels}. "
+            "A label has its image's name, with or without a suffix such as _labelIds."
+        )
+    measured = tuple(pair for pair in evaluation if pair.label is not None)
+    labels = [pair.label for pair in labelled if pair.label is not None]
+    try:
+        name = str(label_space) if label_space else data.label_space
+        recognition = resolve_space(name, labels)
+    except LabelSpaceError as error:
+        raise RunError(str(error)) from error
+    files = [*_files(labelled), *_files(target.pairs), *_files(measured)]
+    return Listing(
+        labelled, target.pairs, measured, recognition, (*source.problems, *target.problems), fingerprint(files)
+    )
+
+
+def _scan(role: str, images: Path, labels: Path | None) -> Scan:
+    found = scan(images, labels)
+    if not found.pairs:
+        errors = [problem.message for problem in found.problems if problem.severity is Severity.ERROR]
+        raise RunError(errors[0] if errors else f"There are no {role} images in {images}.")
+    return found
+
+
+def _files(pairs: Sequence[Pair]) -> list[Path]:
+    return [path for pair in pairs for path in (pair.image, pair.label) if path is not None]
+
+
+def create_run(config: RunConfig, path: Path) -> RunFolder:
+    """List the data and make the run's folder: run.toml with the data's fingerprint, and the label space as resolved.
+
+    Raises:
+        RunError: the data cannot be used, or the folder cannot be written or holds a run already.
+    """
+    listing = list_data(config.data)
+    run = RunFolder(path)
+    run.create(config.model_copy(update={"data_fingerprint": listing.fingerprint}))
+    write_atomic(path / LABEL_SPACE_FILE, space_to_toml(listing.recognition.space))
+    run.write_status(state="created", step=0, total_steps=config.training.total_steps, reason="")
+    return run
+
+
+def list_run(run: RunFolder) -> Listing:
+    """The data of an existing run, with the label space it was made with. Raises RunError."""
+    stored = run.path / LABEL_SPACE_FILE
+    try:
+        if stored.is_file():
+            load_space(stored)
+    except LabelSpaceError as error:
+        raise RunError(str(error)) from error
+    return list_data(run.config().data, label_space=stored if stored.is_file() else None)

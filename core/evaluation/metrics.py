@@ -1,0 +1,104 @@
+"""Segmentation quality against labels: a confusion matrix, and what is read from it.
+
+L: true class, P: predicted class, C classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.events import Scores
+from core.labels import IGNORE
+
+
+class ConfusionMatrix:
+    """Counts of (label, prediction) pairs. Pixels labelled IGNORE count nowhere.
+
+    Counts live on `device`, and tensors there are added without waiting for it; arrays may be given as well.
+    """
+
+    def __init__(self, num_classes: int, device: torch.device | str = "cpu") -> None:
+        self.num_classes = num_classes
+        # Two more cells than C × C: one for ignored pixels, one for values that are no class.
+        self._counts = torch.zeros(num_classes * num_classes + 2, dtype=torch.int64, device=device)
+
+    def update(self, label: np.ndarray | Tensor, prediction: np.ndarray | Tensor) -> None:
+        """Add images: integer class ids of the same shape, any number of dimensions, IGNORE in labels.
+
+        Raises:
+            ValueError: shapes differ.
+        """
+        if tuple(label.shape) != tuple(prediction.shape):
+            raise ValueError(f"label {tuple(label.shape)} and prediction {tuple(prediction.shape)} differ in shape")
+        label, prediction = self._flat(label), self._flat(prediction)
+        C = self.num_classes
+        is_class = (label >= 0) & (label < C) & (prediction >= 0) & (prediction < C)
+        cell = torch.where(is_class, label * C + prediction, C * C + 1)
+        cell = torch.where(label == IGNORE, C * C, cell)
+        if cell.device.type == "cpu":
+            self._counts += torch.bincount(cell, minlength=self._counts.numel())
+        else:  # bincount would wait for the device
+            self._counts.scatter_add_(0, cell, torch.ones_like(cell))
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """(C, C) int64, [label][prediction], in pixels. Waits for the device.
+
+        Raises:
+            ValueError: a label was neither a class nor IGNORE, or a prediction was no class.
+        """
+        counts = self._counts.cpu().numpy()
+        if counts[-1]:
+            raise ValueError(
+                f"{counts[-1]} pixels hold values outside the {self.num_classes} classes; labels and model do not fit."
+            )
+        return counts[:-2].reshape(self.num_classes, self.num_classes)
+
+    def scores(self, names: Sequence[str]) -> Scores:
+        """Scores in percent, classes by name. Raises ValueError as `matrix` does."""
+        return scores_of(self.matrix, names)
+
+    def _flat(self, ids: np.ndarray | Tensor) -> Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(ids)) if isinstance(ids, np.ndarray) else ids
+        return tensor.detach().to(self._counts.device, torch.int64).flatten()
+
+
+def iou_per_class(matrix: np.ndarray) -> np.ndarray:
+    """Intersection over union (C,) in 0..1 of a (C, C) matrix; NaN for a class in neither labels nor predictions."""
+    hits = np.diagonal(matrix).astype(np.float64)
+    union = matrix.sum(0) + matrix.sum(1) - hits
+    return np.divide(hits, union, out=np.full(len(matrix), np.nan), where=union > 0)
+
+
+def scores_of(matrix: np.ndarray, names: Sequence[str]) -> Scores:
+    """Scores of a (C, C) confusion matrix. mIoU is the mean over classes that occur, NaN if none does."""
+    per_class = 100 * iou_per_class(matrix)
+    total = int(matrix.sum())
+    return Scores(
+        miou=_mean(per_class.tolist()),
+        pixel_accuracy=100 * float(np.trace(matrix)) / total if total else math.nan,
+        per_class=dict(zip(names, per_class.tolist(), strict=True)),
+        confusion=tuple(tuple(int(n) for n in row) for row in matrix),
+    )
+
+
+def miou_over(scores: Scores, names: Sequence[str]) -> float:
+    """Mean IoU in percent over the named classes; classes that never occur are left out, NaN if none is left.
+
+    Raises:
+        ValueError: a name is no class.
+    """
+    unknown = [name for name in names if name not in scores.per_class]
+    if unknown:
+        raise ValueError(f"No class is called {', '.join(unknown)}; there are {', '.join(scores.per_class)}.")
+    return _mean([scores.per_class[name] for name in names])
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan

@@ -1,0 +1,163 @@
+"""Predictions for images of any size, whole or by a sliding window.
+
+Shapes: B windows, C classes, H × W pixels of the image.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice, product
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.config import Precision
+from core.networks.segmenter import Segmenter, resize
+
+
+class PredictionError(RuntimeError):
+    """A prediction that cannot be made. The message says what to do instead."""
+
+
+class Predictor:
+    """Predicts with a segmenter, always in eval mode; the mode it finds is put back after each call.
+
+    Args:
+        window: (height, width) in pixels of a sliding window; None takes each image whole.
+        overlap: share of a window that the next one covers again, 0 ≤ overlap < 1.
+        batch_size: windows, or images of one size, that go through the network together.
+        precision: bf16 autocasts; auto does so on CUDA cards that have it. Logits are float32 in any case.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        device: torch.device | str = "cpu",
+        window: tuple[int, int] | None = None,
+        overlap: float = 0.5,
+        batch_size: int = 4,
+        precision: Precision = Precision.FP32,
+    ) -> None:
+        if not 0 <= overlap < 1:
+            raise ValueError(f"overlap {overlap} must be at least 0 and below 1")
+        if window is not None and min(window) < 1:
+            raise ValueError(f"window {window} must be at least 1 × 1 pixels")
+        if batch_size < 1:
+            raise ValueError(f"batch_size {batch_size} must be at least 1")
+        self.device = torch.device(device)
+        self.segmenter = segmenter.to(self.device)
+        self.window = window
+        self.overlap = overlap
+        self.batch_size = batch_size
+        self._bf16 = precision is Precision.BF16 or (precision is Precision.AUTO and _has_bf16(self.device))
+
+    def logits(self, image: np.ndarray) -> Tensor:
+        """Logits (C, H, W) float32 on the device, of an RGB image (H, W, 3) uint8.
+
+        Raises:
+            ValueError: no such array.
+            PredictionError: the device's memory does not suffice.
+        """
+        return self._logits([image])[0]
+
+    def probabilities(self, image: np.ndarray) -> np.ndarray:
+        """Class probabilities (C, H, W) float32. Raises as `logits` does."""
+        return self.logits(image).softmax(0).cpu().numpy()
+
+    def predict(self, image: np.ndarray) -> np.ndarray:
+        """Class ids (H, W) uint8. Raises as `logits` does."""
+        return self.ids([image])[0].cpu().numpy()
+
+    def ids(self, images: Sequence[np.ndarray]) -> Tensor:
+        """Class ids (B, H, W) uint8 on the device, of images of one size. Raises as `logits` does."""
+        return self._logits(images).argmax(1).to(torch.uint8)
+
+    def _logits(self, images: Sequence[np.ndarray]) -> Tensor:
+        try:
+            with self._inference():
+                pixels_BCHW = self._pixels(images)
+                if self.window is None or _fits(images[0].shape, self.window):
+                    return self._forward(pixels_BCHW)
+                return torch.stack([self._slide(pixels_CHW) for pixels_CHW in pixels_BCHW])
+        except torch.OutOfMemoryError as error:
+            raise PredictionError(
+                f"{self.device} has too little memory for an image of {images[0].shape[1]} × {images[0].shape[0]} pixels; "
+                "use a sliding window or a smaller one, or the CPU."
+            ) from error
+
+    def _pixels(self, images: Sequence[np.ndarray]) -> Tensor:
+        for image in images:
+            if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or min(image.shape) < 1:
+                raise ValueError(f"an image must be (H, W, 3) uint8, not {image.shape} {image.dtype}")
+        pixels_BHWC = torch.from_numpy(np.stack(images)).to(self.device)
+        return self.segmenter.normalisation.apply(pixels_BHWC.permute(0, 3, 1, 2).float().div(255))
+
+    def _forward(self, pixels_BCHW: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
+            logits_BChw = self.segmenter(pixels_BCHW)
+        return resize(logits_BChw.float(), (pixels_BCHW.shape[-2], pixels_BCHW.shape[-1]))
+
+    def _slide(self, pixels_CHW: Tensor) -> Tensor:
+        """Blend windows into one sum: the memory is that of the image and of one batch, however many windows there are."""
+        assert self.window is not None
+        H, W = pixels_CHW.shape[-2:]
+        h, w = min(self.window[0], H), min(self.window[1], W)
+        tops, lefts = _starts(H, h, self.overlap), _starts(W, w, self.overlap)
+        ramp_y, ramp_x = self._ramp(h), self._ramp(w)
+        weight_hw = ramp_y[:, None] * ramp_x
+        total_CHW = torch.zeros(self.segmenter.num_classes, H, W, device=self.device)
+        for corners in _batches(product(tops, lefts), self.batch_size):
+            windows = torch.stack([pixels_CHW[:, y : y + h, x : x + w] for y, x in corners])
+            for (y, x), logits_Chw in zip(corners, self._forward(windows), strict=True):
+                total_CHW[:, y : y + h, x : x + w] += logits_Chw * weight_hw
+        # The windows form a grid, so that the sum of their weights is a product of one sum per side.
+        total_CHW /= self._coverage(H, tops, ramp_y)[:, None]
+        total_CHW /= self._coverage(W, lefts, ramp_x)
+        return total_CHW
+
+    def _ramp(self, side: int) -> Tensor:
+        """Weight (side,) of a window's pixels: falls evenly to its borders, where it knows the least, never to 0."""
+        position = torch.arange(side, device=self.device) + 0.5
+        return torch.minimum(position, side - position) / (side / 2)
+
+    def _coverage(self, length: int, starts: Sequence[int], ramp: Tensor) -> Tensor:
+        total = torch.zeros(length, device=self.device)
+        for start in starts:
+            total[start : start + len(ramp)] += ramp
+        return total
+
+    @contextmanager
+    def _inference(self) -> Iterator[None]:
+        modes = [(module, module.training) for module in self.segmenter.modules()]
+        self.segmenter.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            for module, training in modes:
+                module.training = training
+
+
+def _batches(corners: Iterator[tuple[int, int]], size: int) -> Iterator[list[tuple[int, int]]]:
+    while batch := list(islice(corners, size)):
+        yield batch
+
+
+def _fits(shape: tuple[int, ...], window: tuple[int, int]) -> bool:
+    return shape[0] <= window[0] and shape[1] <= window[1]
+
+
+def _starts(length: int, side: int, overlap: float) -> list[int]:
+    """First pixels of windows that cover a side evenly, with at least this overlap."""
+    if length <= side:
+        return [0]
+    step = max(1, int(side * (1 - overlap)))
+    number = math.ceil((length - side) / step) + 1
+    return [round(i * (length - side) / (number - 1)) for i in range(number)]
+
+
+def _has_bf16(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)

@@ -1,0 +1,109 @@
+"""The EMA teacher and its pseudo-labels (method sections 1 and 3)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from core.config import TeacherStatistics
+
+
+def ema_alpha(t: int, alpha: float) -> float:
+    """a_t = min(1 − 1/(t+1), α): a plain mean over the first steps, then α."""
+    return min(1 - 1 / (t + 1), alpha)
+
+
+class Teacher:
+    """φ, an exponential moving average of the student θ that never gets a gradient.
+
+    What its batch norm does follows from `statistics`:
+        batch: batch statistics (train mode with dropout and drop path off, as released). Its running statistics, with
+            which it is evaluated, are its own: of the clean target images it has labelled.
+        averaged: evaluation mode; the student's running statistics, averaged like the weights.
+        own: evaluation mode; running statistics of the clean target images, updated before they are used.
+    """
+
+    def __init__(self, student: nn.Module, statistics: TeacherStatistics) -> None:
+        self.network = copy.deepcopy(student).requires_grad_(requires_grad=False)
+        self.statistics = statistics
+        self._parameters: list[Tensor] = list(self.network.parameters())
+        self._averages = [b for b in self.network.buffers() if b.is_floating_point()]
+        self._norms = batch_norms(self.network)
+        if statistics is TeacherStatistics.OWN:
+            for norm in self._norms:
+                norm.register_forward_pre_hook(_estimate_statistics)
+
+    @torch.no_grad()
+    def update(self, student: nn.Module, t: int, alpha: float) -> None:
+        """φ ← a_t φ + (1 − a_t) θ; at t = 0 φ ← θ."""
+        weight = 1 - ema_alpha(t, alpha)
+        _lerp(self._parameters, list(student.parameters()), weight)
+        if self.statistics is TeacherStatistics.AVERAGED and self._averages:
+            _lerp(self._averages, [b for b in student.buffers() if b.is_floating_point()], weight)
+
+    @torch.no_grad()
+    def logits(self, image: Tensor) -> Tensor:
+        """Logits (B, C, h, w) of clean normalised images (B, 3, H, W)."""
+        self.network.eval()
+        if self.statistics is TeacherStatistics.BATCH:
+            for norm in self._norms:
+                norm.train()
+        logits = self.network(image)
+        self.network.eval()
+        return logits
+
+
+def _lerp(mine: Sequence[Tensor], theirs: Sequence[Tensor], weight: float) -> None:
+    """Move all of `mine` towards `theirs` in a few fused kernels."""
+    torch._foreach_lerp_(list(mine), list(theirs), weight)  # pyright: ignore[reportPrivateImportUsage]
+
+
+def pseudo_label(logits: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+    """ŷ = argmax p (first index on ties) and q, the share of pixels with max p ≥ τ, over all pixels of each image.
+
+    The released code takes the share over the whole batch; its batch is one image.
+
+    Args:
+        logits: (B, C, H, W) at the image's size.
+
+    Returns:
+        labels int64 (B, H, W) and q float32 (B,).
+    """
+    probability, label = logits.float().softmax(1).max(1)
+    return label, (probability >= threshold).float().mean((1, 2))
+
+
+def batch_norms(network: nn.Module) -> list[_BatchNorm]:
+    return [m for m in network.modules() if isinstance(m, _BatchNorm)]
+
+
+@contextmanager
+def untouched_statistics(norms: list[_BatchNorm], enabled: bool) -> Iterator[None]:
+    """Normalise with batch statistics, as in training, but leave the running statistics alone."""
+    if not enabled:
+        yield
+        return
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
+
+
+@torch.no_grad()
+def _estimate_statistics(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    """Move the running statistics towards the batch's before an evaluation-mode batch norm uses them."""
+    assert isinstance(norm, _BatchNorm)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    var, mean = torch.var_mean(inputs[0].float(), dim=(0, *range(2, inputs[0].dim())))
+    momentum = 0.1 if norm.momentum is None else norm.momentum
+    norm.running_mean.lerp_(mean, momentum)
+    norm.running_var.lerp_(var, momentum)

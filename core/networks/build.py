@@ -1,0 +1,93 @@
+"""From the configuration to a network with its starting weights."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from core.config import NetworkConfig
+from core.networks.licences import UNKNOWN, imagenet_licence
+from core.networks.segmenter import (
+    NetworkDescription,
+    NetworkError,
+    Segmenter,
+    build_empty,
+    check_forward,
+    construct,
+    described,
+)
+from core.networks.store import CARD, StoredCard, StoreError, locate, read_card, read_weights
+from core.networks.weights import hub_weights, load_into, read_foreign
+from core.pixels import Normalisation
+
+__all__ = ["NetworkDescription", "NetworkError", "Segmenter", "build", "build_empty"]
+
+logger = logging.getLogger(__name__)
+
+
+def build(network: NetworkConfig, num_classes: int) -> Segmenter:
+    """Make the network in train mode on the CPU, with its starting weights.
+
+    What is not loaded is drawn from torch's default generator: seed it before. `notes` of the result says what the
+    user should know about the weights.
+
+    Raises:
+        NetworkError: an encoder that does not fit, weights that cannot be had or read; within 5 seconds.
+    """
+    description = described(network.architecture, network.encoder)
+    match network.weights:
+        case "none":
+            segmenter = construct(description, num_classes, Normalisation())
+        case "imagenet":
+            segmenter = _from_hub(description, num_classes)
+        case path:
+            segmenter = _from_path(description, num_classes, Path(path))
+    check_forward(segmenter)
+    logger.info("Network: %s", segmenter.description)
+    return segmenter
+
+
+def _from_hub(description: NetworkDescription, num_classes: int) -> Segmenter:
+    construct_check = construct(description, num_classes, Normalisation())  # refuse a wrong name before any download
+    weights = hub_weights(description.encoder)
+    description = replace(description, weights="imagenet", weights_licence=imagenet_licence(description.encoder))
+    try:
+        if description.encoder.startswith("tu-"):
+            return construct(description, num_classes, weights.normalisation, weights.path)
+        construct_check.encoder.load_state_dict(read_weights(weights.path))
+    except (SafetensorError, StoreError, RuntimeError) as error:
+        raise NetworkError(f"{weights.path} is damaged ({error}); delete it, and it is downloaded again.") from error
+    construct_check.description, construct_check.normalisation = description, weights.normalisation
+    return construct_check
+
+
+def _from_path(description: NetworkDescription, num_classes: int, path: Path) -> Segmenter:
+    """Start from a run, a checkpoint, a bundle (their last teacher), or a weights file of any origin."""
+    if not path.exists():
+        raise NetworkError(f"The starting weights {path} do not exist; correct network.weights.")
+    card = None
+    try:
+        if path.is_dir() or (path.suffix == ".safetensors" and (path.parent / CARD).is_file()):
+            path = locate(path)
+            card = read_card(path.parent)
+    except StoreError as error:
+        raise NetworkError(str(error)) from error
+    segmenter = construct(
+        _inherited(description, card, path), num_classes, card.normalisation if card else Normalisation()
+    )
+    segmenter.notes = load_into(segmenter, read_foreign(path), str(path))
+    return segmenter
+
+
+def _inherited(description: NetworkDescription, card: StoredCard | None, path: Path) -> NetworkDescription:
+    if card is None:
+        return replace(description, weights=path.name, weights_licence=f"{UNKNOWN} (from the file {path.name})")
+    if card.description.encoder != description.encoder:
+        raise NetworkError(
+            f"{path} holds the encoder {card.description.encoder!r}, not {description.encoder!r}; "
+            "set network.encoder to it, or choose other starting weights."
+        )
+    return replace(description, weights=str(path), weights_licence=card.description.weights_licence)

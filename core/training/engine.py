@@ -1,0 +1,389 @@
+"""`adapt`: a run as a generator of typed events. Knows no window; a caller iterates it in a thread of its own."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from core.config import ConfigError, RunConfig
+from core.data.listing import list_run
+from core.data.prefetch import Prefetcher
+from core.data.sampling import Batch
+from core.events import (
+    LOSS_NAMES,
+    CheckpointSaved,
+    Evaluated,
+    Event,
+    Finished,
+    Model,
+    Paused,
+    Phase,
+    PhaseStarted,
+    Preparing,
+    PreviewReady,
+    Resumed,
+    RunControl,
+    RunError,
+    RunStarted,
+    Scores,
+    SettingsChanged,
+    StepDone,
+    Warned,
+)
+from core.runs import RunFolder
+from core.settings import is_live, with_changes
+from core.training.canary import Canary, choose_frames, save_pictures
+from core.training.checkpoint import CheckpointError
+from core.training.device import memory_gib
+from core.training.meter import Meter
+from core.training.session import Session, versions
+
+LOG = logging.getLogger(__name__)
+
+STATUS_INTERVAL_S = 2.0  # status.json is flushed to the disk each time: not at every step
+METRICS = (
+    "step", "phase", *LOSS_NAMES, "learning_rate", "seconds_per_step", "images_per_second", "memory_gib",
+    "source_miou", "student_miou", "teacher_miou",
+)  # fmt: skip
+
+
+def adapt(control: RunControl, run: RunFolder) -> Iterator[Event]:
+    """Train a run, or go on with it from its newest checkpoint.
+
+    Args:
+        control: pause, resume, stop and changes of settings; looked at once per step.
+        run: made by `core.data.listing.create_run`.
+
+    Yields:
+        Events; the last is Finished. A stop leaves a checkpoint.
+
+    Raises:
+        RunError: the run cannot go on; status.json says why, and the newest checkpoint stands.
+    """
+    with run.lock(), _log_file(run):
+        finished = run.status()
+        if finished.get("state") == "finished":
+            yield Finished(finished["step"], stopped=False, result=finished["result"])
+            return
+        try:
+            yield from _Loop(control, run).events()
+        except RunError as error:
+            run.write_status(state="failed", reason=str(error))
+            raise
+        except torch.OutOfMemoryError as error:
+            sentence = _out_of_memory_sentence(run.config())
+            run.write_status(state="failed", reason=sentence)
+            raise RunError(sentence) from error
+        except GeneratorExit:
+            run.write_status(state="interrupted", reason="the program ended before the run did")
+            raise
+        except BaseException as error:
+            run.write_status(state="failed", reason=f"{type(error).__name__}: {error}")
+            raise
+
+
+@contextmanager
+def _log_file(run: RunFolder) -> Iterator[None]:
+    """What the engine logs goes to the run's log.txt as well."""
+    handler = logging.FileHandler(run.log_path, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("core")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def _out_of_memory_sentence(config: RunConfig) -> str:
+    training = config.training
+    return (
+        f"The device has too little memory for this run (batch {training.batch_size}, crop {training.crop_size}). Lower "
+        "training.crop_size or training.batch_size, or set training.twin_forward to separate; the run keeps its last checkpoint."
+    )
+
+
+class _Loop:
+    def __init__(self, control: RunControl, run: RunFolder) -> None:
+        self.control = control
+        self.run = run
+        self.meter = Meter()
+        self.row: dict[str, Any] = {}
+        self.last_saved = -1
+        self.status_written = float("-inf")
+
+    def events(self) -> Iterator[Event]:
+        yield Preparing("listing the images")
+        listing = list_run(self.run)
+        config = self.run.config()
+        if config.data_fingerprint and listing.fingerprint != config.data_fingerprint:
+            yield Warned(
+                "data_changed", "The images are not those the run was started with; it goes on with what is there now."
+            )
+        for problem in listing.warnings:
+            yield Warned(problem.code, problem.message, problem.paths[0] if problem.paths else None)
+        if config.training.steps and not listing.target:
+            raise RunError("There are no target images to adapt to. Choose data.target_images.")
+
+        resume_from = next(reversed(self.run.checkpoints()), None)
+        yield Preparing(
+            "building the network" if resume_from is None else f"loading checkpoint {resume_from.path.name}"
+        )
+        self.replay = [(step, changes) for step, changes in self.run.changes()]
+        first = resume_from.step if resume_from else 0
+        self.session = session = Session(self.run.config_at(first - 1), self.run, listing, resume_from)
+        self.last_saved = first if resume_from else -1
+        self.replay = [(step, changes) for step, changes in self.replay if step >= first]
+        self.canary = Canary(
+            choose_frames(listing), listing.space.palette, config.training.seed, session.compute.device
+        )
+        self.metrics = self.run.open_metrics(METRICS, first)
+        self.run.write_status(
+            state="running", step=first, total_steps=config.training.total_steps, reason="",
+            device=session.compute.device, device_reason=session.compute.reason, versions=versions(),
+        )  # fmt: skip
+        try:
+            yield RunStarted(
+                self.run.path, config.training.source_steps, config.training.total_steps, first,
+                session.compute.device, session.compute.reason, listing.space.classes, listing.space.palette,
+            )  # fmt: skip
+            yield from self._train(first)
+        finally:
+            self.metrics.close()
+            del self.session, session
+            gc.collect()  # the networks' reference cycles hold device memory
+
+    def _train(self, first: int) -> Iterator[Event]:
+        session, total = self.session, self.session.config.training.total_steps
+        phase: Phase | None = None
+        threads = session.config.data.loader_threads
+        with Prefetcher(session.make_batch, first, total, threads) as batches:
+            while True:
+                if session.step == session.config.training.source_steps and session.teacher is None:
+                    yield from self._end_source_phase()
+                if session.step >= total or self.control.stopping:
+                    break
+                if session.phase is not phase:
+                    phase = session.phase
+                    self.meter.restart()
+                    yield PhaseStarted(phase, session.step)
+                yield from self._obey()
+                if self.control.stopping:
+                    break
+                self._step(next(batches))
+                yield from self._after_step()
+        yield from self._finish(stopped=session.step < total)
+
+    def _step(self, batch: Batch) -> None:
+        try:
+            losses, bad = self.session.train_step(batch)
+        except torch.OutOfMemoryError:
+            self.session.guard.undo()
+            torch.cuda.empty_cache()
+            self._save_quietly()
+            raise
+        self.meter.losses.append(losses)
+        self.meter.left_out.append(bad)
+
+    # Control -----------------------------------------------------------------------------------
+
+    def _obey(self) -> Iterator[Event]:
+        """Apply changes that are due, then hold while paused."""
+        while self.replay and self.replay[0][0] <= self.session.step:
+            self._set(self.replay.pop(0)[1])
+        yield from self._take_changes()
+        if self.control.paused:
+            paused_at = time.perf_counter()
+            self.run.write_status(state="paused", step=self.session.step)
+            yield Paused(self.session.step)
+            self.control.wait_while_paused()
+            self.run.write_status(state="running")
+            yield Resumed(self.session.step)
+            self.meter.aside += time.perf_counter() - paused_at
+            yield from self._take_changes()
+
+    def _take_changes(self) -> Iterator[Event]:
+        while (changes := self.control.next_changes()) is not None:
+            fixed = [path for path in changes if not is_live(path)]
+            try:
+                if fixed:
+                    raise ConfigError(f"{', '.join(fixed)} cannot change while a run trains.")
+                with_changes(self.session.config, changes)
+            except ConfigError as error:
+                yield Warned("change_refused", str(error))
+                continue
+            self.run.append_change(self.session.step, changes)
+            self._set(changes)
+            yield SettingsChanged(self.session.step, changes)
+
+    def _set(self, changes: Mapping[str, Any]) -> None:
+        self.session.config = with_changes(self.session.config, changes)
+
+    # After each step ---------------------------------------------------------------------------
+
+    def _after_step(self) -> Iterator[Event]:
+        session, training = self.session, self.session.config.training
+        step, adapt_step = session.step, session.step - training.source_steps
+        is_last = step == training.total_steps
+        if step % training.log_interval == 0 or is_last or adapt_step == 0:
+            yield self._log()
+        aside = time.perf_counter()
+        while session.warnings:
+            yield session.warnings.popleft()
+        if training.preview_interval and (step % training.preview_interval == 0 or is_last):
+            yield from self._preview()
+        due = training.evaluation_interval and adapt_step > 0 and adapt_step % training.evaluation_interval == 0
+        if due and not is_last:
+            yield from self._evaluate(Model.STUDENT, Model.TEACHER)
+        if step % training.checkpoint_interval == 0 and not is_last and adapt_step != 0:
+            yield from self._save()
+        if self.row:
+            self._write_row()
+        self.meter.aside += time.perf_counter() - aside
+
+    def _log(self) -> Event:
+        session, training = self.session, self.session.config.training
+        last_phase = Phase.SOURCE if session.step <= training.source_steps else Phase.ADAPT
+        losses, left_out = self.meter.read()
+        if left_out:
+            self._save_quietly()
+            raise RunError(
+                f"The loss was not a finite number in {left_out} of the last steps (up to step {session.step}); no weight moved "
+                "in them. Lower training.learning_rate, or set training.precision to fp32, and resume."
+            )
+        seconds = self.meter.lap(last_phase)
+        cameras = 1 if last_phase is Phase.SOURCE else 2
+        done = StepDone(
+            step=session.step,
+            phase=last_phase,
+            losses=losses,
+            learning_rate=session.learning_rate,
+            seconds_per_step=seconds,
+            images_per_second=cameras * training.batch_size / seconds,
+            seconds_left=self.meter.seconds_left(training, session.step),
+            memory_gib=memory_gib(session.compute.device),
+        )
+        flat = asdict(done)
+        self.row.update(
+            {**flat.pop("losses"), **{k: v for k, v in flat.items() if k in METRICS}, "phase": last_phase.value}
+        )
+        return done
+
+    def _write_row(self) -> None:
+        self.row["step"] = self.session.step
+        try:
+            self.metrics.append(self.row)
+            if time.monotonic() - self.status_written > STATUS_INTERVAL_S:
+                self.run.write_status(step=self.session.step)
+                self.status_written = time.monotonic()
+        except OSError as error:
+            LOG.warning("metrics.csv could not be written: %s", error)
+            self.session.warnings.append(
+                Warned(
+                    "disk", f"{self.run.metrics_path} could not be written: {error.strerror or error}. Free some space."
+                )
+            )
+        self.row = {}
+
+    def _preview(self) -> Iterator[Event]:
+        session = self.session
+        teacher = session.teacher.network if session.teacher else None
+        frames = self.canary.pictures(session.student, teacher, session.config.mask)  # type: ignore[arg-type]
+        try:
+            save_pictures(frames, self.run.previews_path / f"{session.step:06d}.png")
+        except OSError as error:
+            LOG.warning("the preview could not be written: %s", error)
+        yield PreviewReady(session.step, frames, tuple(frame.name for frame in self.canary.frames))
+
+    def _evaluate(self, *models: Model, source: bool = False) -> Iterator[Event]:
+        """Score models on the target labels, where there are any; mark the best checkpoint by the teacher's mIoU."""
+        if not self.session.listing.evaluation:
+            return
+        found = self.session.models()
+        for model in models:
+            if model not in found:
+                continue
+            scores = self.session.evaluate(found[model])
+            name = Model.SOURCE if source else model
+            self.row[f"{name.value}_miou"] = scores.miou
+            self._keep_scores(name, scores)
+            yield Evaluated(self.session.step, name, scores)
+            if model is Model.TEACHER and scores.miou > self.session.best_miou:
+                self.session.best_miou = scores.miou
+                yield from self._save()
+                if self.last_saved == self.session.step:
+                    self.run.write_status(best_checkpoint=self.session.checkpoint_path().name)
+
+    def _keep_scores(self, model: Model, scores: Scores) -> None:
+        kept = self.run.status().get("scores", {})
+        self.run.write_status(scores={**kept, model.value: scores.to_json()})
+
+    # Checkpoints and the ends ------------------------------------------------------------------
+
+    def _end_source_phase(self) -> Iterator[Event]:
+        """Keep the source-only model, measure it, and make the teacher."""
+        session = self.session
+        aside = time.perf_counter()
+        yield from self._save()
+        yield from self._evaluate(Model.STUDENT, source=True)
+        if self.row:
+            self._write_row()
+        if session.config.training.steps:
+            session.begin_adaptation()
+        self.meter.aside += time.perf_counter() - aside
+
+    def _save(self) -> Iterator[Event]:
+        if self.session.step == self.last_saved:
+            return
+        try:
+            path, seconds = self.session.save()
+        except CheckpointError as error:
+            yield Warned(
+                "checkpoint", f"{error} Training goes on, and the last good checkpoint stands. Free some space."
+            )
+            return
+        self.last_saved = self.session.step
+        self.run.write_status(step=self.session.step, last_checkpoint=path.name)
+        yield CheckpointSaved(self.session.step, path, seconds)
+        self.session.prune()
+
+    def _save_quietly(self) -> None:
+        for event in self._save():
+            LOG.info("%s", event)
+
+    def _finish(self, *, stopped: bool) -> Iterator[Event]:
+        session = self.session
+        if not stopped:
+            yield from self._evaluate(Model.STUDENT, Model.TEACHER)
+            if self.row:
+                self._write_row()
+        yield from self._save()
+        if self.last_saved != session.step:
+            raise RunError(
+                f"The run's last state (step {session.step}) could not be saved. Free some space and resume it."
+            )
+        result = self._result()
+        self.run.write_status(state="stopped" if stopped else "finished", step=session.step, result=result, reason="")
+        yield Finished(session.step, stopped=stopped, result=result)
+
+    def _result(self) -> dict[str, Any]:
+        scores = self.run.status().get("scores", {})
+        newest = self.run.checkpoints()[-1]
+        seconds = self.meter.seconds
+        return {
+            "run": str(self.run.path),
+            "steps": self.session.step,
+            "seconds_per_step": seconds.get(Phase.ADAPT, seconds.get(Phase.SOURCE)),
+            "checkpoint": str(newest.path),
+            "source_only": scores.get(Model.SOURCE.value),
+            "student": scores.get(Model.STUDENT.value),
+            "teacher": scores.get(Model.TEACHER.value),
+        }

@@ -1,0 +1,102 @@
+"""AdamW with the method's parameter groups, the learning rate as a pure function of the step, and the guard against
+non-finite steps."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from core.config import TrainingConfig
+
+WEIGHT_DECAY = 0.01
+BETAS = (0.9, 0.999)
+
+
+def learning_rate_factor(step: int, total_steps: int, warmup: int) -> float:
+    """(1 − t/T) · [t < W: 1 − (1 − t/W)(1 − 1e-6)], the released code's schedule (W = 1500, T = 40000 there)."""
+    factor = 1 - step / total_steps
+    if step < warmup:
+        factor *= 1 - (1 - step / warmup) * (1 - 1e-6)
+    return factor
+
+
+def build_optimizer(network: nn.Module, training: TrainingConfig) -> torch.optim.AdamW:
+    """Fused AdamW; groups as released: head × 10, no decay on encoder parameters with `norm` in their names.
+
+    Args:
+        network: has `encoder`; every other parameter is the head's.
+    """
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        in_encoder = name.startswith("encoder.")
+        multiplier = 1.0 if in_encoder else training.head_multiplier
+        decay = 0.0 if in_encoder and "norm" in name else WEIGHT_DECAY
+        groups.setdefault((multiplier, decay), []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {"params": parameters, "weight_decay": decay, "is_head": multiplier != 1.0}
+            for (multiplier, decay), parameters in groups.items()
+        ],
+        lr=training.learning_rate,
+        betas=BETAS,
+        fused=True,
+    )
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, training: TrainingConfig, step: int) -> float:
+    """Set the groups' rates for `step`; returns the encoder's."""
+    rate = training.learning_rate * learning_rate_factor(step, training.total_steps, training.warmup)
+    for group in optimizer.param_groups:
+        group["lr"] = rate * (training.head_multiplier if group["is_head"] else 1.0)
+    return rate
+
+
+class StepGuard:
+    """Lets a step through only when its losses and gradients are finite, decided on the device.
+
+    `before` keeps the buffers; `apply` makes the AdamW step, or, where something is not finite, leaves weights and
+    optimiser as they are (fused AdamW's `found_inf`) and puts the buffers back. The host is not asked.
+    """
+
+    def __init__(self, optimizer: torch.optim.AdamW, networks: list[nn.Module]) -> None:
+        self._optimizer = optimizer
+        self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        self._kept: list[Tensor] = []
+        self.watch(networks)
+
+    def watch(self, networks: list[nn.Module]) -> None:
+        """Replace the networks whose buffers are guarded."""
+        buffers = [b for network in networks for b in network.buffers()]
+        self._by_type = [[b for b in buffers if b.dtype == dtype] for dtype in {b.dtype for b in buffers}]
+
+    @torch.no_grad()
+    def before(self) -> None:
+        self._optimizer.zero_grad(set_to_none=True)
+        self._kept = [torch.cat([b.flatten() for b in buffers]) for buffers in self._by_type]
+
+    @torch.no_grad()
+    def apply(self, losses: dict[str, Tensor]) -> Tensor:
+        """Returns 1.0 where the step was left out, else 0.0, on the device."""
+        gradients = [p.grad for p in self._parameters if p.grad is not None]
+        norms = torch.stack(torch._foreach_norm(gradients))  # pyright: ignore[reportPrivateImportUsage]
+        total = norms.sum() + torch.stack(list(losses.values())).sum()
+        bad = (~torch.isfinite(total)).float()
+        self._optimizer.found_inf = bad  # type: ignore[attr-defined]
+        self._optimizer.step()
+        self._restore(bad.bool())
+        return bad
+
+    @torch.no_grad()
+    def undo(self) -> None:
+        """Put the buffers back after a step that broke off."""
+        for p in self._parameters:
+            p.grad = None
+        if self._kept:
+            self._restore(torch.ones((), dtype=torch.bool, device=self._parameters[0].device))
+
+    def _restore(self, where: Tensor) -> None:
+        for buffers, kept in zip(self._by_type, self._kept, strict=True):
+            current = torch.cat([b.flatten() for b in buffers])
+            chosen = torch.where(where, kept, current).split([b.numel() for b in buffers])
+            restored = [c.view_as(b) for c, b in zip(chosen, buffers, strict=True)]
+            torch._foreach_copy_(buffers, restored)  # pyright: ignore[reportPrivateImportUsage]

@@ -1,0 +1,32 @@
+"""The models that a run offers, as entries of a list."""
+
+from __future__ import annotations
+
+from core.events import Model
+from masktwins_gui.models.runs import RunInfo
+from masktwins_gui.models.services import ModelChoice
+
+
+def choices(run: RunInfo, words: dict[str, str]) -> list[ModelChoice]:
+    """Every model of a run: source-only first, then the newest, the best, and each checkpoint, newest first.
+
+    Args:
+        words: translated "source", "teacher", "student", "last", "best" and "step {0}".
+    """
+    found = []
+    if run.has_source:
+        found.append(ModelChoice(run.path, Model.SOURCE, "last", words["source"]))
+    if not run.checkpoints:
+        return found
+    names = [("last", words["last"])]
+    if run.best:
+        names.append(("best", words["best"]))
+    for _, total in reversed(run.checkpoints[:-1]):
+        step = total - run.source_steps
+        names.append((str(step), words["step {0}"].format(step)))
+    for checkpoint, title in names:
+        found += [
+            ModelChoice(run.path, which, checkpoint, f"{words[which.value]}, {title}")
+            for which in (Model.TEACHER, Model.STUDENT)
+        ]
+    return found

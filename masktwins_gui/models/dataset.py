@@ -1,0 +1,85 @@
+"""What the project's folders hold, as scanned and checked; shared by the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from core.config import DataConfig
+from core.data.folders import Pair, Problem, scan
+from core.data.recognise import resolve_space
+from core.labels import LabelSpace, LabelSpaceError
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """Pairs by role, found without decoding images; the label space where the labels could be understood."""
+
+    pairs: Mapping[str, tuple[Pair, ...]] = field(default_factory=dict)  # source, target, evaluation
+    problems: tuple[Problem, ...] = ()
+    space: LabelSpace | None = None
+    recognition: str = ""
+
+
+def take_stock(data: DataConfig) -> Holdings:
+    """List the folders and recognise the label space. Never raises on bad data."""
+    pairs: dict[str, tuple[Pair, ...]] = {}
+    problems: list[Problem] = []
+    roles = (
+        ("source", data.source_images, data.source_labels),
+        ("target", data.target_images, None),
+        ("evaluation", data.evaluation_images or data.target_images, data.target_labels),
+    )
+    for role, images, labels in roles:
+        if images is None or (role == "evaluation" and labels is None):
+            continue
+        found = scan(images, labels)
+        pairs[role] = tuple(p for p in found.pairs if role != "evaluation" or p.label is not None)
+        problems += found.problems
+    space, recognition = None, ""
+    label_files = [pair.label for pair in pairs.get("source", ()) if pair.label is not None]
+    if label_files:
+        try:
+            recognised = resolve_space(data.label_space, label_files)
+            space, recognition = recognised.space, recognised.explanation
+        except LabelSpaceError as error:
+            recognition = str(error)
+    return Holdings(pairs, tuple(problems), space, recognition)
+
+
+class DatasetModel(QObject):
+    """The newest Holdings and the newest report of the check."""
+
+    changed = Signal()  # the folders were listed anew
+    checked = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.holdings = Holdings()
+        self.report: Any = None  # core.data.check.Report of these very folders, or None
+        self.num_errors = 0
+
+    def set_holdings(self, holdings: Holdings) -> None:
+        self.holdings, self.report, self.num_errors = holdings, None, 0
+        self.changed.emit()
+
+    def set_report(self, report: Any) -> None:
+        self.report = report
+        self.num_errors = sum(problem.severity == "error" for problem in report.problems)
+        self.checked.emit()
+
+    def pairs(self, role: str) -> tuple[Pair, ...]:
+        return tuple(self.holdings.pairs.get(role, ()))
+
+    @property
+    def to_look_at(self) -> tuple[Pair, ...]:
+        """Target images for the eyes: the labelled ones where there are any."""
+        return self.pairs("evaluation") or self.pairs("target")
+
+    @property
+    def complete(self) -> bool:
+        """Labelled source images and target images are there."""
+        return any(pair.label for pair in self.pairs("source")) and bool(self.pairs("target"))

@@ -1,0 +1,78 @@
+"""A list of images with thumbnails that are made when they are first looked at."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, QSize, Qt, Signal
+from PySide6.QtGui import QImage, QPixmap
+
+from core.data.folders import Pair
+
+Index = QModelIndex | QPersistentModelIndex
+THUMBNAIL = QSize(128, 96)
+KEPT = 600
+
+
+class ImagesModel(QAbstractListModel):
+    """Pairs by name. `wanted` asks for the thumbnail of a row; `set_thumbnail` brings it."""
+
+    wanted = Signal(int)
+    PairRole = Qt.ItemDataRole.UserRole + 1
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.pairs: tuple[Pair, ...] = ()
+        self.generation = 0  # thumbnails asked for before the last `set_pairs` are not taken
+        self._pictures: OrderedDict[int, QPixmap] = OrderedDict()
+        self._asked: set[int] = set()
+        self._blank = QPixmap(THUMBNAIL)
+        self._blank.fill(Qt.GlobalColor.transparent)
+
+    def set_pairs(self, pairs: Sequence[Pair]) -> None:
+        self.beginResetModel()
+        self.pairs = tuple(pairs)
+        self.generation += 1
+        self._pictures.clear()
+        self._asked.clear()
+        self.endResetModel()
+
+    def set_thumbnail(self, generation: int, row: int, image: QImage) -> None:
+        """Show a thumbnail; GUI thread only, as it makes a pixmap."""
+        if generation != self.generation:
+            return
+        self._asked.discard(row)
+        self._pictures[row] = QPixmap.fromImage(image)
+        while len(self._pictures) > KEPT:
+            self._pictures.popitem(last=False)
+        index = self.index(row)
+        self.dataChanged.emit(index, index, [Qt.ItemDataRole.DecorationRole])
+
+    def rowCount(self, parent: Index | None = None) -> int:
+        return 0 if parent is not None and parent.isValid() else len(self.pairs)
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if not index.isValid():
+            return None
+        row = index.row()
+        pair = self.pairs[row]
+        match role:
+            case Qt.ItemDataRole.DisplayRole:
+                return pair.name
+            case Qt.ItemDataRole.ToolTipRole:
+                return str(pair.image) if pair.label is None else f"{pair.image}\n{pair.label}"
+            case Qt.ItemDataRole.DecorationRole:
+                return self._thumbnail(row)
+            case self.PairRole:
+                return pair
+        return None
+
+    def _thumbnail(self, row: int) -> QPixmap:
+        if row in self._pictures:
+            return self._pictures[row]
+        if row not in self._asked:
+            self._asked.add(row)
+            self.wanted.emit(row)
+        return self._blank

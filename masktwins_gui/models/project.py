@@ -1,0 +1,119 @@
+"""The project in hand: its file, its configuration, and undo for every change of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from core import settings
+from core.config import RunConfig
+
+MERGE_SECONDS = 0.8  # a slider that is dragged makes one undo step
+
+
+class ProjectModel(QObject):
+    """Holds one RunConfig. Every change is validated first and can be undone. GUI thread only."""
+
+    changed = Signal(object)  # the new RunConfig
+    path_changed = Signal()
+    history_changed = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.config = RunConfig()
+        self.path: Path | None = None
+        self._saved: RunConfig = self.config
+        self._past: list[RunConfig] = []
+        self._future: list[RunConfig] = []
+        self._floor = 0  # undo does not go below: set when a run starts
+        self._last: tuple[frozenset[str], float] = (frozenset(), 0.0)
+
+    @property
+    def folder(self) -> Path | None:
+        return None if self.path is None else self.path.parent
+
+    @property
+    def modified(self) -> bool:
+        return self.config != self._saved
+
+    @property
+    def title(self) -> str:
+        return self.path.stem if self.path else self.tr("Untitled")
+
+    # Changes -----------------------------------------------------------------------------------
+
+    def change(self, changes: Mapping[str, Any]) -> None:
+        """Replace settings by dotted path. Raises ConfigError and leaves everything alone."""
+        config = settings.with_changes(self.config, changes)
+        if config == self.config:
+            return
+        names, now = frozenset(changes), time.monotonic()
+        merges = names == self._last[0] and now - self._last[1] < MERGE_SECONDS and len(self._past) > self._floor
+        if not merges:
+            self._past.append(self.config)
+        self._last = (names, now)
+        self._future.clear()
+        self._set(config)
+
+    def undo(self) -> None:
+        if self.can_undo:
+            self._future.append(self.config)
+            self._step(self._past.pop())
+
+    def redo(self) -> None:
+        if self.can_redo:
+            self._past.append(self.config)
+            self._step(self._future.pop())
+
+    @property
+    def can_undo(self) -> bool:
+        return len(self._past) > self._floor
+
+    @property
+    def can_redo(self) -> bool:
+        return bool(self._future)
+
+    def hold_history(self, hold: bool) -> None:
+        """While held, undo stops at this point: a running engine takes no change of what it started with."""
+        self._floor = len(self._past) if hold else 0
+        if hold:
+            self._future.clear()
+        self._last = (frozenset(), 0.0)
+        self.history_changed.emit()
+
+    def _step(self, config: RunConfig) -> None:
+        self._last = (frozenset(), 0.0)
+        self._set(config)
+
+    def _set(self, config: RunConfig) -> None:
+        self.config = config
+        self.changed.emit(config)
+        self.history_changed.emit()
+
+    # Files -------------------------------------------------------------------------------------
+
+    def new(self, config: RunConfig | None = None) -> None:
+        self._replace(config or RunConfig(), None)
+
+    def open(self, path: Path) -> None:
+        """Read a project. Raises ConfigError with the file and the setting."""
+        self._replace(settings.load(path), path.resolve())
+
+    def save(self, path: Path) -> None:
+        """Write the project and stay with that file. Raises OSError."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        settings.save(self.config, path)
+        self.path, self._saved = path.resolve(), self.config
+        self.path_changed.emit()
+
+    def _replace(self, config: RunConfig, path: Path | None) -> None:
+        self.path, self._saved = path, config
+        self._past.clear()
+        self._future.clear()
+        self._floor = 0
+        self.path_changed.emit()
+        self._step(config)

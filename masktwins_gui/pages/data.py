@@ -1,0 +1,376 @@
+"""The Data page: choose the folders, see what they hold and what is wrong with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QHeaderView,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QSplitter,
+    QStackedWidget,
+    QTableView,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from core import settings
+from core.config import ConfigError, DataConfig, RunConfig
+from core.data.folders import Severity
+from masktwins_gui import theme
+from masktwins_gui.models.beside import ROLES, propose
+from masktwins_gui.models.classes import ClassesModel
+from masktwins_gui.models.dataset import DatasetModel, Holdings, take_stock
+from masktwins_gui.models.problems import ProblemsModel
+from masktwins_gui.models.project import ProjectModel
+from masktwins_gui.models.services import Handle, Jobs, TaskContext
+from masktwins_gui.models.states import PageState
+from masktwins_gui.widgets.domain_card import DomainCard
+from masktwins_gui.widgets.empty_state import EmptyState
+from masktwins_gui.widgets.file_list import FileListDialog
+from masktwins_gui.widgets.folder_field import FolderField, dropped_folders
+from masktwins_gui.widgets.thumbnails import ThumbnailPanel
+
+CHECK_DELAY_MS = 400
+
+
+class DataPage(QWidget):
+    """Edits [data], lists the folders at each change, and checks them off the GUI thread."""
+
+    state_changed = Signal(object, int)  # PageState, count
+    demo_requested = Signal()
+
+    def __init__(self, project: ProjectModel, dataset: DatasetModel, jobs: Jobs, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("data")
+        self.setAcceptDrops(True)
+        self._project, self._dataset, self._jobs = project, dataset, jobs
+        self._data: DataConfig | None = None
+        self._check: Handle | None = None
+        self._proposed: set[str] = set()
+
+        self.fields = {role: self._field(role) for role in ROLES}
+        self.check_button = QPushButton(self.tr("Check the data"))
+        self.check_button.setObjectName("data.check")
+        self.check_button.setToolTip(self.tr("Read every image and label and report what is wrong"))
+        self.cancel_button = QPushButton(self.tr("Cancel"))
+        self.cancel_button.setObjectName("data.cancel")
+        self.progress = QProgressBar()
+        self.progress.setObjectName("data.progress")
+        self.problems = ProblemsModel(self)
+        self.problem_table = _table("data.problems", self.tr("Problems"))
+        self.problem_table.setModel(self.problems)
+        self.files_button = QPushButton(self.tr("Show files …"))
+        self.files_button.setObjectName("data.show_files")
+        self.files_button.setToolTip(self.tr("The files that the chosen problem concerns"))
+        self.verdict = theme.label("", "muted")
+        self.verdict.setWordWrap(True)
+        self.classes = ClassesModel(self)
+        self.class_table = _table("data.classes", self.tr("Classes"))
+        self.class_table.setModel(self.classes)
+        self.recognition = theme.label("", "muted")
+        self.recognition.setWordWrap(True)
+        self.thumbnails = ThumbnailPanel(dataset, jobs)
+        self.domains = DomainCard()
+        self.empty = EmptyState(
+            "data",
+            self.tr("Start with two cameras"),
+            self.tr(
+                "Choose the labelled images of one camera and the unlabelled images of the other, on the left. "
+                "The neighbouring folders are proposed for you. No data at hand? Try the demo."
+            ),
+            name="data.empty",
+        )
+        self._check_timer = QTimer(self)
+        self._check_timer.setSingleShot(True)
+        self._check_timer.setInterval(CHECK_DELAY_MS)
+        self._lay_out()
+
+        for role, field in self.fields.items():
+            field.chosen.connect(lambda path, role=role: self.choose(role, path))
+        self.check_button.clicked.connect(self.check)
+        self.cancel_button.clicked.connect(self.cancel_check)
+        self.files_button.clicked.connect(self._show_files)
+        self.problem_table.doubleClicked.connect(self._show_files)
+        self.problem_table.selectionModel().currentChanged.connect(self._update_files_button)
+        self.problems.modelReset.connect(self._update_files_button)
+        self.empty.demo_requested.connect(self.demo_requested)
+        self._check_timer.timeout.connect(self.check)
+        project.changed.connect(self._on_project)
+        self._set_checking(False)
+        self._update_files_button()
+        self._on_project(project.config)
+
+    # Layout ------------------------------------------------------------------------------------
+
+    def _field(self, role: str) -> FolderField:
+        setting = next(s for s in settings.settings("data") if s.path == f"data.{role}")
+        return FolderField(setting.title, setting.description, f"data.{role}")
+
+    def _lay_out(self) -> None:
+        check_row = QHBoxLayout()
+        check_row.addWidget(self.check_button)
+        check_row.addWidget(self.progress, 1)
+        check_row.addWidget(self.cancel_button)
+        check_row.addStretch(0)
+        problem_row = QHBoxLayout()
+        problem_row.addWidget(self.verdict, 1)
+        problem_row.addWidget(self.files_button)
+        left = QWidget()
+        column = QVBoxLayout(left)
+        column.setContentsMargins(12, 12, 6, 12)
+        column.setSpacing(8)
+        for field in self.fields.values():
+            column.addWidget(field)
+        column.addLayout(check_row)
+        column.addWidget(self.problem_table, 1)
+        column.addLayout(problem_row)
+        self.problem_table.setMinimumHeight(110)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(left)
+        left.setMinimumWidth(300)
+
+        classes = QWidget()
+        class_column = QVBoxLayout(classes)
+        class_column.addWidget(self.recognition)
+        class_column.addWidget(self.class_table, 1)
+        self.tabs = QTabWidget()
+        self.tabs.setObjectName("data.tabs")
+        self.tabs.addTab(self.thumbnails, self.tr("Images"))
+        self.tabs.addTab(classes, self.tr("Classes"))
+        self.tabs.addTab(self.domains, self.tr("Domains"))
+        right = QWidget()
+        right_column = QVBoxLayout(right)
+        right_column.setContentsMargins(6, 12, 12, 12)
+        right_column.addWidget(self.tabs)
+        self.stack = QStackedWidget()
+        self.stack.addWidget(self.empty)
+        self.stack.addWidget(right)
+
+        self.splitter = QSplitter(Qt.Orientation.Horizontal)
+        self.splitter.setObjectName("data.splitter")
+        self.splitter.setChildrenCollapsible(False)
+        self.splitter.addWidget(scroll)
+        self.splitter.addWidget(self.stack)
+        self.splitter.setSizes([430, 660])
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.splitter)
+        header = self.problem_table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        class_header = self.class_table.horizontalHeader()
+        class_header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        class_header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+
+    # Folders -----------------------------------------------------------------------------------
+
+    def choose(self, role: str, path: Path | None) -> None:
+        """Set one folder; empty ones get the neighbours that fit."""
+        changes: dict[str, Any] = {f"data.{role}": path}
+        self._proposed.discard(role)
+        if path is not None:
+            for other, folder in propose(role, path).items():
+                if settings.get(self._project.config, f"data.{other}") is None:
+                    changes[f"data.{other}"] = folder
+                    self._proposed.add(other)
+        try:
+            self._project.change(changes)
+        except ConfigError as error:
+            self.fields[role].set_note(str(error), "error")
+
+    def _on_project(self, config: RunConfig) -> None:
+        if config.data == self._data:
+            return
+        self.cancel_check()
+        self._data = config.data
+        for role, field in self.fields.items():
+            path = settings.get(config, f"data.{role}")
+            field.set_path(path)
+            field.set_note("")
+            if path is None:
+                self._proposed.discard(role)
+        self.problems.set_problems(())
+        self.verdict.setText("")
+        if not any(settings.get(config, f"data.{role}") for role in ROLES):
+            self._take(Holdings())
+            return
+        data = config.data
+        self._jobs.submit("scan", lambda _: take_stock(data), self._take, self._scan_failed)
+
+    def _take(self, holdings: Holdings) -> None:
+        self._dataset.set_holdings(holdings)
+        self.stack.setCurrentIndex(1 if holdings.pairs else 0)
+        self.problems.set_problems(holdings.problems)
+        self.classes.set_space(holdings.space)
+        self.recognition.setText(holdings.recognition)
+        self.domains.clear()
+        self._write_notes(holdings)
+        self._say()
+        if self._dataset.complete:
+            self._check_timer.start()
+
+    def _scan_failed(self, message: str, details: str) -> None:
+        self.verdict.setText(message)
+        theme.set_role(self.verdict, "error")
+
+    def _write_notes(self, holdings: Holdings) -> None:
+        assert self._data is not None
+        roles = {"source_images": "source", "target_images": "target", "target_labels": "evaluation"}
+        for role, field in self.fields.items():
+            if field.path is None:
+                field.set_note(self.tr("optional") if role in ("target_labels", "evaluation_images") else "")
+                continue
+            if not field.path.is_dir():
+                field.set_note(self.tr("not found"), "error")
+                continue
+            note = ""
+            if role in roles:
+                note = self.tr("{0} images").format(len(holdings.pairs.get(roles[role], ())))
+            if role == "source_labels":
+                note = self.tr("{0} labels").format(sum(p.label is not None for p in holdings.pairs.get("source", ())))
+            if role == "target_labels":
+                note = self.tr("{0} labels").format(len(holdings.pairs.get("evaluation", ())))
+            if role in self._proposed:
+                note = f"{note} · {self.tr('proposed')}" if note else self.tr("proposed")
+            field.set_note(note)
+
+    # Check -------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Read every file in a job thread."""
+        self._check_timer.stop()
+        if self._data is None or not self._dataset.complete:
+            return
+        from core.data.check import check  # noqa: PLC0415 - scipy-free but not needed to show the window
+
+        data, crop_hw = self._data, self._project.config.training.crop_hw
+
+        def work(task: TaskContext) -> Any:
+            return check(data, crop_hw, progress=task.progress, cancelled=task.cancelled)
+
+        self._set_checking(True)
+        self._check = self._jobs.submit("check", work, self._show_report, self._check_failed, self._show_progress)
+
+    def cancel_check(self) -> None:
+        self._check_timer.stop()
+        if self._check is not None:
+            self._check.cancel()
+            self._check = None
+            self._set_checking(False)
+            self._say()
+
+    def _show_progress(self, done: int, total: int) -> None:
+        self.progress.setRange(0, max(1, total))
+        self.progress.setValue(done)
+        self.progress.setFormat(self.tr("{0} of {1} files").format(done, total))
+
+    def _show_report(self, report: Any) -> None:
+        self._check = None
+        self._set_checking(False)
+        self._dataset.set_report(report)
+        self.problems.set_problems(report.problems)
+        if report.space is not None:
+            self.classes.set_space(report.space, shares_of(report))
+            self.recognition.setText(report.recognition)
+        self.domains.show_statistics(report.statistics)
+        self._say()
+
+    def _check_failed(self, message: str, details: str) -> None:
+        self._check = None
+        self._set_checking(False)
+        self.verdict.setText(self.tr("The check broke off: {0}").format(message))
+        self.verdict.setToolTip(details)
+        theme.set_role(self.verdict, "error")
+        self.state_changed.emit(PageState.ATTENTION, 1)
+
+    def _set_checking(self, checking: bool) -> None:
+        self.check_button.setVisible(not checking)
+        self.check_button.setEnabled(self._dataset.complete)
+        self.progress.setVisible(checking)
+        self.cancel_button.setVisible(checking)
+        if checking:
+            self.progress.setRange(0, 0)
+            self.state_changed.emit(PageState.RUNNING, 0)
+
+    def _say(self) -> None:
+        """Sum up in a sentence and in the rail."""
+        errors, warnings = self.problems.num_errors(), self.problems.rowCount() - self.problems.num_errors()
+        self.check_button.setEnabled(self._dataset.complete)
+        self.verdict.setToolTip("")
+        if errors:
+            text, role = self.tr("{0} error(s) block the training.").format(errors), "error"
+        elif not self._dataset.complete:
+            text, role = "", "muted"
+        elif self._dataset.report is None:
+            text, role = self.tr("Not checked yet."), "muted"
+        elif warnings:
+            text, role = self.tr("Ready to train; {0} warning(s).").format(warnings), "warn"
+        else:
+            text, role = self.tr("✓ No problems found. Ready to train."), "good"
+        self.verdict.setText(text)
+        theme.set_role(self.verdict, role)
+        if errors or warnings:
+            self.state_changed.emit(PageState.ATTENTION, errors or warnings)
+        elif not self._dataset.holdings.pairs:
+            self.state_changed.emit(PageState.EMPTY, 0)
+        else:
+            self.state_changed.emit(PageState.DONE if self._dataset.report is not None else PageState.READY, 0)
+
+    def _update_files_button(self, *_: object) -> None:
+        row = self.problem_table.currentIndex().row()
+        self.files_button.setEnabled(0 <= row < self.problems.rowCount() and bool(self.problems.paths(row)))
+
+    def _show_files(self, *_: object) -> None:
+        row = self.problem_table.currentIndex().row()
+        if row >= 0 and self.problems.paths(row):
+            problem = self.problems.problems[row]
+            dialog = FileListDialog(problem.message, problem.paths, is_error=problem.severity is Severity.ERROR, parent=self)
+            dialog.open()
+
+    # Drops -------------------------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if dropped_folders(event):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """A folder dropped beside the fields fills the first empty one."""
+        folders = dropped_folders(event)
+        for role, field in self.fields.items():
+            if folders and field.path is None:
+                event.acceptProposedAction()
+                self.choose(role, folders[0])
+                return
+
+
+def shares_of(report: Any) -> dict[str, float]:
+    """Class shares of the source by name."""
+    shares = report.statistics.class_shares
+    if isinstance(shares, dict):
+        return {str(name): float(share) for name, share in shares.items()}
+    return {name: float(share) for name, share in zip(report.space.classes, shares, strict=False)}
+
+
+def _table(name: str, title: str) -> QTableView:
+    table = QTableView()
+    table.setObjectName(name)
+    table.setAccessibleName(title)
+    table.setSelectionBehavior(QTableView.SelectionBehavior.SelectRows)
+    table.setSelectionMode(QTableView.SelectionMode.SingleSelection)
+    table.setEditTriggers(QTableView.EditTrigger.NoEditTriggers)
+    table.setShowGrid(False)
+    table.setWordWrap(True)
+    table.setTabKeyNavigation(False)
+    table.verticalHeader().hide()
+    table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+    return table

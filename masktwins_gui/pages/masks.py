@@ -1,0 +1,240 @@
+"""The Masks page: the settings of the masks beside both twins, drawn by the very code that trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtWidgets import (
+    QGridLayout,
+    QHBoxLayout,
+    QScrollArea,
+    QSplitter,
+    QStackedWidget,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from core import settings
+from core.config import MaskStrategy, RunConfig
+from core.data.reading import read_image
+from masktwins_gui import theme
+from masktwins_gui.models.dataset import DatasetModel
+from masktwins_gui.models.pictures import Twins, draw_twins
+from masktwins_gui.models.project import ProjectModel
+from masktwins_gui.models.services import Jobs, TaskContext
+from masktwins_gui.models.states import PageState, RunState
+from masktwins_gui.widgets.config_form import ConfigForm
+from masktwins_gui.widgets.empty_state import EmptyState
+from masktwins_gui.widgets.image_view import ImageView, Viewport
+
+PREVIEW_DELAY_MS = 30
+
+
+class MasksPage(QWidget):
+    """Edits [mask]; the preview follows every change, each image, and every re-roll."""
+
+    state_changed = Signal(object, int)  # PageState, count
+    demo_requested = Signal()
+    data_requested = Signal()  # go to the Data page
+
+    def __init__(self, project: ProjectModel, dataset: DatasetModel, jobs: Jobs, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("masks")
+        self._project, self._dataset, self._jobs = project, dataset, jobs
+        self._index, self._seed = 0, 0
+        self._loaded: tuple[Path, np.ndarray] | None = None  # the image last read, so that sliders do not read again
+
+        self.form = ConfigForm(project, settings.settings("mask", "augment"), name="masks.form")
+        self.advice = theme.label("", "muted")
+        self.advice.setWordWrap(True)
+        self.previous = _button("masks.previous", "left", self.tr("Previous image (←)"))
+        self.next = _button("masks.next", "right", self.tr("Next image (→)"))
+        self.reroll = _button("masks.reroll", "reroll", self.tr("Draw new masks (R)"), self.tr("Re-roll"))
+        self.undo = _button("masks.undo", "undo", self.tr("Undo the last change (Ctrl+Z)"))
+        self.redo = _button("masks.redo", "redo", self.tr("Redo (Ctrl+Shift+Z)"))
+        self.previous.setShortcut(Qt.Key.Key_Left)
+        self.next.setShortcut(Qt.Key.Key_Right)
+        self.reroll.setShortcut(Qt.Key.Key_R)
+        self.image_name = theme.label("", "muted")
+        self.image_name.setMinimumWidth(40)
+        self.proof = theme.label("")
+        self.proof.setWordWrap(True)
+        viewport = Viewport(self)
+        self.views = {
+            name: ImageView(title, viewport)
+            for name, title in (
+                ("original", self.tr("Target crop")),
+                ("first", self.tr("Twin A")),
+                ("second", self.tr("Twin B")),
+                ("together", self.tr("A and B together")),
+            )
+        }
+        for name, view in self.views.items():
+            view.setObjectName(f"masks.view.{name}")
+        self.empty = EmptyState(
+            "masks",
+            self.tr("No target images yet"),
+            self.tr("The masks are shown on your own target images. Choose them on the Data page first."),
+            self.tr("Go to Data"),
+            name="masks.empty",
+        )
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(PREVIEW_DELAY_MS)
+        self._lay_out()
+
+        self.previous.clicked.connect(lambda: self.step(-1))
+        self.next.clicked.connect(lambda: self.step(1))
+        self.reroll.clicked.connect(self.draw_anew)
+        self.undo.clicked.connect(project.undo)
+        self.redo.clicked.connect(project.redo)
+        self.empty.acted.connect(self.data_requested)
+        self.empty.demo_requested.connect(self.demo_requested)
+        self._timer.timeout.connect(self._preview)
+        project.changed.connect(self._on_project)
+        project.history_changed.connect(self._update_history)
+        dataset.changed.connect(self._on_dataset)
+        self._update_history()
+        self._on_dataset()
+        self._on_project(project.config)
+
+    def _lay_out(self) -> None:
+        left = QWidget()
+        column = QVBoxLayout(left)
+        column.setContentsMargins(12, 12, 10, 12)
+        column.setSpacing(10)
+        column.addWidget(theme.label(self.tr("Masks"), "title"))
+        column.addWidget(self.form)
+        column.addWidget(self.advice)
+        column.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(left)
+        scroll.setMinimumWidth(290)
+
+        bar = QHBoxLayout()
+        for widget in (self.previous, self.next):
+            bar.addWidget(widget)
+        bar.addWidget(self.image_name, 1)
+        for widget in (self.undo, self.redo, self.reroll):
+            bar.addWidget(widget)
+        grid = QGridLayout()
+        grid.setSpacing(8)
+        for index, view in enumerate(self.views.values()):
+            grid.addWidget(view, index // 2, index % 2)
+        preview = QWidget()
+        preview_column = QVBoxLayout(preview)
+        preview_column.setContentsMargins(6, 12, 12, 12)
+        preview_column.addLayout(bar)
+        preview_column.addLayout(grid, 1)
+        preview_column.addWidget(self.proof)
+        self.stack = QStackedWidget()
+        self.stack.addWidget(self.empty)
+        self.stack.addWidget(preview)
+        self.splitter = QSplitter(Qt.Orientation.Horizontal)
+        self.splitter.setObjectName("masks.splitter")
+        self.splitter.setChildrenCollapsible(False)
+        self.splitter.addWidget(scroll)
+        self.splitter.addWidget(self.stack)
+        self.splitter.setSizes([320, 770])
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.splitter)
+
+    # Verbs -------------------------------------------------------------------------------------
+
+    def step(self, by: int) -> None:
+        """Show another target image."""
+        pairs = self._dataset.pairs("target")
+        if pairs:
+            self._index = (self._index + by) % len(pairs)
+            self._preview()
+
+    def draw_anew(self) -> None:
+        self._seed += 1
+        self._preview()
+
+    def set_run_state(self, state: RunState) -> None:
+        self.form.set_running(state.active)
+
+    # Preview -----------------------------------------------------------------------------------
+
+    def _on_dataset(self) -> None:
+        pairs = self._dataset.pairs("target")
+        self._index = 0
+        self.stack.setCurrentIndex(1 if pairs else 0)
+        self.state_changed.emit(PageState.READY if pairs else PageState.EMPTY, 0)
+        self._timer.start()
+
+    def _on_project(self, config: RunConfig) -> None:
+        side = min(config.training.crop_hw)
+        suggested = max(1, round(side / 16))
+        self.advice.setText(
+            self.tr("Suggested block size: {0} px, 1/16 of the {1} px crop, the paper's proportion.").format(suggested, side)
+        )
+        self._timer.start()
+
+    def _preview(self) -> None:
+        self._timer.stop()
+        pairs = self._dataset.pairs("target")
+        if not pairs:
+            return
+        self._index = min(self._index, len(pairs) - 1)
+        path, config, seed, loaded = pairs[self._index].image, self._project.config, self._seed, self._loaded
+        self.image_name.setText(self.tr("{0}   ({1} of {2})").format(path.name, self._index + 1, len(pairs)))
+
+        def work(_: TaskContext) -> tuple[Path, np.ndarray, Twins]:
+            image = loaded[1] if loaded and loaded[0] == path else read_image(path)
+            return path, image, draw_twins(image, config.mask, config.training.crop_hw, seed)
+
+        self._jobs.submit("masks", work, self._show, self._failed)
+
+    def _show(self, result: tuple[Path, np.ndarray, Twins]) -> None:
+        path, image, twins = result
+        self._loaded = (path, image)
+        for name, view in self.views.items():
+            view.set_hint("")
+            view.set_picture(getattr(twins, name))
+        self.proof.setText(self._explain(twins))
+
+    def _failed(self, message: str, details: str) -> None:
+        for view in self.views.values():
+            view.set_picture(None)
+        self.proof.setText(message)
+
+    def _explain(self, twins: Twins) -> str:
+        strategy = self._project.config.mask.strategy
+        height, width = twins.original.shape[:2]
+        match strategy:
+            case MaskStrategy.COMPLEMENTARY:
+                exact = self.tr("each of the {0} pixels is shown exactly once").format(f"{height * width:,}".replace(",", " "))
+                text = exact if twins.once == 1 else self.tr("{0:.1%} of the pixels are shown once").format(twins.once)
+                return self.tr("Twin A hides {0:.0%}, twin B the rest: {1}.").format(twins.hidden, text)
+            case MaskStrategy.RANDOM:
+                return self.tr("Two independent masks: {0:.0%} of the pixels are shown twice, {1:.0%} never.").format(
+                    twins.both, twins.never
+                )
+            case MaskStrategy.SINGLE:
+                return self.tr("One masked view (MIC): {0:.0%} of the pixels are hidden.").format(twins.hidden)
+            case MaskStrategy.OFF:
+                return self.tr("No masks: the twins' losses are left out.")
+
+    def _update_history(self) -> None:
+        self.undo.setEnabled(self._project.can_undo)
+        self.redo.setEnabled(self._project.can_redo)
+
+
+def _button(name: str, icon: str, tip: str, text: str = "") -> QToolButton:
+    button = QToolButton()
+    button.setObjectName(name)
+    button.setToolTip(tip)
+    button.setAccessibleName(tip)
+    theme.set_icon(button, icon)
+    if text:
+        button.setText(text)
+        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+    return button

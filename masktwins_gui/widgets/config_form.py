@@ -1,0 +1,129 @@
+"""Forms made from the configuration's fields: one row per setting, checked as it is edited."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtWidgets import QFormLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+
+from core import settings
+from core.config import ConfigError, RunConfig
+from core.settings import Setting
+from masktwins_gui import theme
+from masktwins_gui.models.project import ProjectModel
+from masktwins_gui.widgets.editors import Editor, make_editor
+
+
+class ConfigForm(QWidget):
+    """Edits the project's settings. A value that cannot be used is said below its field and changes nothing."""
+
+    def __init__(
+        self, project: ProjectModel, shown: Iterable[Setting], *, name: str, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName(name)
+        self._project = project
+        self._running = False
+        self.editors: dict[str, Editor] = {}
+        self._settings: dict[str, Setting] = {}
+        self._errors: dict[str, QLabel] = {}
+
+        self._form, self._advanced = _form(), _form()
+        self._folded = QWidget()
+        self._folded.setLayout(self._advanced)
+        self.more = QToolButton()
+        self.more.setObjectName(f"{name}.advanced")
+        self.more.setText(self.tr("Advanced"))
+        self.more.setToolTip(self.tr("Show the settings that rarely need changing"))
+        self.more.setCheckable(True)
+        self.more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.more.setArrowType(Qt.ArrowType.RightArrow)
+
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        layout.addLayout(self._form)
+        layout.addWidget(self.more, 0, Qt.AlignmentFlag.AlignLeft)
+        layout.addWidget(self._folded)
+        for setting in shown:
+            self._add(setting)
+        self.more.setVisible(self._advanced.rowCount() > 0)
+        self._fold(False)
+
+        self.more.toggled.connect(self._fold)
+        project.changed.connect(self.refresh)
+        self.refresh(project.config)
+
+    def _add(self, setting: Setting) -> None:
+        editor = make_editor(setting)
+        editor.setObjectName(setting.path)
+        editor.setToolTip(setting.description)
+        editor.setAccessibleName(setting.title)
+        editor.setAccessibleDescription(setting.description)
+        label = QLabel(setting.title)
+        label.setToolTip(setting.description)
+        label.setBuddy(editor)
+        error = theme.label("", "error")
+        error.setWordWrap(True)
+        error.hide()
+        form = self._advanced if setting.advanced else self._form
+        form.addRow(label, editor)
+        form.addRow(error)
+        self.editors[setting.path], self._settings[setting.path], self._errors[setting.path] = editor, setting, error
+        editor.edited.connect(lambda path=setting.path: self._apply(path))
+
+    def refresh(self, config: RunConfig) -> None:
+        """Show the configuration's values; a field that holds a refused value keeps it while it has the focus."""
+        for path, editor in self.editors.items():
+            value = settings.get(config, path)
+            if self._errors[path].isVisibleTo(self) and editor.isAncestorOf(self.focusWidget() or self):
+                continue
+            blocker = QSignalBlocker(editor)
+            editor.set_value(value)
+            blocker.unblock()
+            self._complain(path, "")
+
+    def set_running(self, running: bool) -> None:
+        """While a run trains, only live settings can be changed."""
+        self._running = running
+        for path, editor in self.editors.items():
+            enabled = self._settings[path].live or not running
+            editor.setEnabled(enabled)
+            tip = self._settings[path].description
+            editor.setToolTip(tip if enabled else self.tr("{0} (fixed while a run trains)").format(tip))
+
+    def errors(self) -> dict[str, str]:
+        """What is wrong, by setting."""
+        return {path: label.text() for path, label in self._errors.items() if label.text()}
+
+    def _apply(self, path: str) -> None:
+        try:
+            value = self.editors[path].value()
+            self._complain(path, "")
+            self._project.change({path: value})
+        except ConfigError as error:
+            self._complain(path, str(error))
+        except ValueError as error:
+            self._complain(path, f"{self._settings[path].title}: {error}")
+
+    def _complain(self, path: str, text: str) -> None:
+        label = self._errors[path]
+        if label.text() != text:
+            label.setText(text)
+            label.setVisible(bool(text))
+            self.editors[path].set_invalid(bool(text))
+
+    def _fold(self, opened: bool) -> None:
+        self._folded.setVisible(opened)
+        self.more.setArrowType(Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow)
+
+
+def _form() -> QFormLayout:
+    form = QFormLayout()
+    form.setContentsMargins(0, 0, 0, 0)
+    form.setHorizontalSpacing(10)
+    form.setVerticalSpacing(5)
+    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+    return form

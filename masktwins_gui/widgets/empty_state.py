@@ -1,0 +1,66 @@
+"""What a page with nothing to show says: what to do first, and the demo."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from masktwins_gui import theme
+
+
+class EmptyState(QWidget):
+    """A sentence and up to two buttons in the middle of a page."""
+
+    acted = Signal()  # the page's own first step
+    demo_requested = Signal()
+
+    def __init__(
+        self, icon: str, title: str, text: str, action: str = "", *, name: str, demo: bool = True, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName(name)
+        self._icon_name = icon
+        self._picture = QLabel()
+        self._picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.title = theme.label(title, "title")
+        self.text = theme.label(text, "muted")
+        for label in (self.title, self.text):
+            label.setAlignment(Qt.AlignmentFlag.AlignCenter)
+            label.setWordWrap(True)
+        self.text.setMaximumWidth(520)
+
+        buttons = QHBoxLayout()
+        buttons.addStretch(1)
+        if action:
+            self.action = QPushButton(action)
+            self.action.setObjectName(f"{name}.action")
+            self.action.setProperty("role", "primary")
+            self.action.clicked.connect(self.acted)
+            buttons.addWidget(self.action)
+        if demo:
+            self.demo = QPushButton(self.tr("Try the demo"))
+            self.demo.setObjectName(f"{name}.demo")
+            self.demo.setToolTip(self.tr("Makes a small two-camera dataset and opens a project on it"))
+            self.demo.clicked.connect(self.demo_requested)
+            buttons.addWidget(self.demo)
+        buttons.addStretch(1)
+
+        layout = QVBoxLayout(self)
+        layout.setSpacing(12)
+        layout.addStretch(2)
+        layout.addWidget(self._picture)
+        layout.addWidget(self.title)
+        layout.addWidget(self.text, 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addLayout(buttons)
+        layout.addStretch(3)
+        self._paint_icon()
+
+    def changeEvent(self, event) -> None:  # noqa: ANN001 - QEvent
+        super().changeEvent(event)
+        if event.type() == event.Type.PaletteChange:
+            self._paint_icon()
+
+    def _paint_icon(self) -> None:
+        colour = self.palette().color(self.foregroundRole())
+        colour.setAlpha(255)
+        self._picture.setPixmap(theme.pixmap(self._icon_name, colour, 56))

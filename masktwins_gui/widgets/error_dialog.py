@@ -1,0 +1,58 @@
+"""An error: what happened, what to do, and the details to copy."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QFontDatabase, QGuiApplication
+from PySide6.QtWidgets import QDialog, QDialogButtonBox, QPlainTextEdit, QPushButton, QToolButton, QVBoxLayout, QWidget
+
+from masktwins_gui import theme
+
+
+class ErrorDialog(QDialog):
+    """Opened without blocking; deletes itself when closed."""
+
+    def __init__(self, title: str, message: str, advice: str, details: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("error")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setWindowTitle(title)
+        self.setMinimumWidth(520)
+        self._text = f"{title}\n{message}\n{advice}\n\n{details}"
+        heading = theme.label(title, "title")
+        self.message = theme.label(message)
+        self.message.setObjectName("error.message")
+        self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        hint = theme.label(advice, "muted")
+        for label in (heading, self.message, hint):
+            label.setWordWrap(True)
+        self.more = QToolButton()
+        self.more.setObjectName("error.more")
+        self.more.setText(self.tr("Details"))
+        self.more.setCheckable(True)
+        self.more.setArrowType(Qt.ArrowType.RightArrow)
+        self.more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.details = QPlainTextEdit(details)
+        self.details.setObjectName("error.details")
+        self.details.setReadOnly(True)
+        self.details.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self.details.setMinimumHeight(180)
+        self.details.hide()
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        self.copy = QPushButton(self.tr("Copy everything"))
+        self.copy.setObjectName("error.copy")
+        buttons.addButton(self.copy, QDialogButtonBox.ButtonRole.ActionRole)
+        layout = QVBoxLayout(self)
+        layout.setSpacing(10)
+        for widget in (heading, self.message, hint, self.more, self.details, buttons):
+            layout.addWidget(widget)
+        self.more.setVisible(bool(details))
+
+        self.more.toggled.connect(self._unfold)
+        self.copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(self._text))
+        buttons.rejected.connect(self.reject)
+
+    def _unfold(self, opened: bool) -> None:
+        self.details.setVisible(opened)
+        self.more.setArrowType(Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow)
+        self.adjustSize()

@@ -1,0 +1,90 @@
+"""Thumbnails of one role's images, with their labels laid over them."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSignalBlocker, QSize, Qt
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QListView, QSlider, QVBoxLayout, QWidget
+
+from masktwins_gui import theme
+from masktwins_gui.models.dataset import DatasetModel
+from masktwins_gui.models.images import THUMBNAIL, ImagesModel
+from masktwins_gui.models.pictures import thumbnail
+from masktwins_gui.models.services import Jobs
+from masktwins_gui.widgets.class_legend import ClassLegend
+
+
+class ThumbnailPanel(QWidget):
+    """Chooses source, target or evaluation images and shows them."""
+
+    def __init__(self, dataset: DatasetModel, jobs: Jobs, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._dataset, self._jobs = dataset, jobs
+        self.role = QComboBox()
+        self.role.setObjectName("data.images.role")
+        self.role.setAccessibleName(self.tr("Which images"))
+        self.opacity = QSlider(Qt.Orientation.Horizontal)
+        self.opacity.setObjectName("data.images.opacity")
+        self.opacity.setAccessibleName(self.tr("Opacity of the labels"))
+        self.opacity.setToolTip(self.tr("Opacity of the labels"))
+        self.opacity.setRange(0, 100)
+        self.opacity.setValue(50)
+        self.opacity.setMaximumWidth(120)
+        self.count = theme.label("", "muted")
+        self.images = ImagesModel(self)
+        self.view = QListView()
+        self.view.setObjectName("data.images")
+        self.view.setAccessibleName(self.tr("Images"))
+        self.view.setModel(self.images)
+        self.view.setViewMode(QListView.ViewMode.IconMode)
+        self.view.setIconSize(THUMBNAIL)
+        self.view.setGridSize(QSize(THUMBNAIL.width() + 14, THUMBNAIL.height() + 34))
+        self.view.setResizeMode(QListView.ResizeMode.Adjust)
+        self.view.setMovement(QListView.Movement.Static)
+        self.view.setUniformItemSizes(True)
+        self.view.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.view.setLayoutMode(QListView.LayoutMode.Batched)
+        self.legend = ClassLegend()
+
+        top = QHBoxLayout()
+        top.addWidget(self.role)
+        top.addWidget(self.count, 1)
+        top.addWidget(QLabel(self.tr("Labels")))
+        top.addWidget(self.opacity)
+        layout = QVBoxLayout(self)
+        layout.addLayout(top)
+        layout.addWidget(self.view, 1)
+        layout.addWidget(self.legend)
+
+        self.images.wanted.connect(self._make)
+        self.role.currentIndexChanged.connect(self._show)
+        self.opacity.sliderReleased.connect(self._show)
+        dataset.changed.connect(self._on_dataset)
+        self._on_dataset()
+
+    def _on_dataset(self) -> None:
+        titles = {"source": self.tr("Source"), "target": self.tr("Target"), "evaluation": self.tr("Target, labelled")}
+        kept = self.role.currentData()
+        blocker = QSignalBlocker(self.role)
+        self.role.clear()
+        for role, title in titles.items():
+            if self._dataset.pairs(role):
+                self.role.addItem(title, role)
+        self.role.setCurrentIndex(max(0, self.role.findData(kept)))
+        blocker.unblock()
+        self.legend.set_space(self._dataset.holdings.space)
+        self._show()
+
+    def _show(self) -> None:
+        pairs = self._dataset.pairs(self.role.currentData() or "")
+        self.images.set_pairs(pairs)
+        self.count.setText(self.tr("{0} images").format(len(pairs)))
+
+    def _make(self, row: int) -> None:
+        pair, generation = self.images.pairs[row], self.images.generation
+        space, opacity = self._dataset.holdings.space, self.opacity.value() / 100
+
+        def show(image: QImage) -> None:
+            self.images.set_thumbnail(generation, row, image)
+
+        self._jobs.submit(f"thumbnail {generation} {row}", lambda _: thumbnail(pair, space, opacity), show)

@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from core.config import TeacherStatistics
+from core.method.teacher import Teacher, ema_alpha, pseudo_label, untouched_statistics
+
+
+class Weights(nn.Module):
+    def __init__(self, w, s):
+        super().__init__()
+        self.w = nn.Parameter(torch.tensor(w))
+        self.s = nn.Parameter(torch.tensor(s))
+
+
+@pytest.mark.parametrize("alpha", [0.999, 0.6])
+def test_golden_ema(golden, alpha):
+    w, s = golden[f"ema_a{alpha}_student_w"], golden[f"ema_a{alpha}_student_s"]
+    student = Weights(w[0], s[0])
+    teacher = Teacher(Weights(np.zeros_like(w[0]), np.float32(9)), TeacherStatistics.BATCH)
+    for t in range(len(w)):
+        student.w.data = torch.from_numpy(w[t])
+        student.s.data = torch.tensor(s[t])
+        teacher.update(student, t, alpha)
+        assert ema_alpha(t, alpha) == pytest.approx(golden[f"ema_a{alpha}_alpha_it"][t])
+        np.testing.assert_allclose(teacher.network.w, golden[f"ema_a{alpha}_teacher_w"][t], atol=1e-6)
+        np.testing.assert_allclose(teacher.network.s, golden[f"ema_a{alpha}_teacher_s"][t], atol=1e-6)
+
+
+def test_golden_pseudo_label(golden):
+    logits = torch.from_numpy(golden["pl_logits"])
+    label, _ = pseudo_label(logits, 0.968)
+    np.testing.assert_array_equal(label, golden["pl_label"])
+    # The released share is over the whole batch: the same as that of the images laid side by side.
+    side_by_side = torch.cat(list(logits), dim=-1)[None]
+    _, q = pseudo_label(side_by_side, float(golden["pl_threshold"]))
+    np.testing.assert_allclose(q.item(), golden["pl_weight"], atol=1e-6)
+    weight = q[:, None, None] * torch.from_numpy(golden["pl_valid_mask"])[:, 0]
+    np.testing.assert_allclose(weight, golden["pl_weight_valid"], atol=1e-6)
+
+
+def test_golden_tie_takes_the_first_class(golden):
+    label, _ = pseudo_label(torch.from_numpy(golden["pl_tie_logits"]), 0.5)
+    np.testing.assert_array_equal(label, golden["pl_tie_label"])
+
+
+def test_confidence_is_per_image():
+    logits = torch.zeros(2, 2, 4, 4)
+    logits[0, 0] = 20
+    _, q = pseudo_label(logits, 0.968)
+    assert q.tolist() == [1, 0]
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Dropout2d(0.5), nn.Conv2d(4, 2, 1)).train()
+
+
+def test_first_update_copies_the_student():
+    student = network()
+    teacher = Teacher(network(), TeacherStatistics.BATCH)
+    with torch.no_grad():
+        for p in student.parameters():
+            p.add_(1)
+    teacher.update(student, 0, 0.999)
+    for mine, theirs in zip(teacher.network.parameters(), student.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+        assert not mine.requires_grad
+
+
+def test_batch_statistics_do_not_depend_on_the_running_ones_and_dropout_is_off():
+    teacher = Teacher(network(), TeacherStatistics.BATCH)
+    image = torch.randn(2, 3, 8, 8)
+    first = teacher.logits(image)
+    teacher.network[1].running_mean.fill_(7.0)
+    assert torch.equal(first, teacher.logits(image))
+    assert not teacher.network.training
+
+
+def test_averaged_statistics_follow_the_student_and_nothing_else():
+    student = network()
+    teacher = Teacher(student, TeacherStatistics.AVERAGED)
+    student[1].running_mean.fill_(1.0)
+    teacher.update(student, 3, 0.999)  # a_3 = 3/4
+    assert teacher.network[1].running_mean.tolist() == pytest.approx([0.25] * 4)
+    teacher.logits(torch.randn(2, 3, 8, 8))
+    assert teacher.network[1].running_mean.tolist() == pytest.approx([0.25] * 4)
+
+
+def test_own_statistics_are_of_the_target_images():
+    teacher = Teacher(network(), TeacherStatistics.OWN)
+    image = torch.randn(4, 3, 8, 8) * 2 + 3
+    for _ in range(200):
+        logits = teacher.logits(image)
+    features = teacher.network[0](image)
+    torch.testing.assert_close(teacher.network[1].running_mean, features.mean((0, 2, 3)), rtol=1e-3, atol=1e-3)
+    assert torch.equal(logits, teacher.logits(image)) or torch.allclose(logits, teacher.logits(image), atol=1e-3)
+
+
+def test_untouched_statistics_normalise_by_the_batch_but_keep_the_running_ones():
+    student = network()
+    norms = [student[1]]
+    image = torch.randn(2, 3, 8, 8) + 5
+    with untouched_statistics(norms, enabled=True):
+        torch.manual_seed(1)
+        kept = student(image)
+    assert student[1].running_mean.tolist() == [0] * 4
+    torch.manual_seed(1)
+    moved = student(image)
+    assert torch.equal(kept, moved)
+    assert student[1].running_mean.abs().sum() > 0
