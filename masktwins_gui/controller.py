@@ -151,7 +151,9 @@ class Controller(QObject):
             numbers = {name: _number(value) for name, value in row.items()}
             step = int(numbers.pop("step"))
             losses.append((step, {n: numbers[n] for n in LOSS_NAMES if not math.isnan(numbers.get(n, math.nan))}))
-            scores = {n.removesuffix("_miou"): v for n, v in numbers.items() if n.endswith("_miou") and not math.isnan(v)}
+            scores = {
+                n.removesuffix("_miou"): v for n, v in numbers.items() if n.endswith("_miou") and not math.isnan(v)
+            }
             quality.append((step, scores))
         self.losses.add(losses)
         self.quality.add(quality)
@@ -266,8 +268,6 @@ class Controller(QObject):
             log.info("run: %s -> %s", self.state, state)
             self.state = state
             self.state_changed.emit(state)
-
-
 
 
 def _number(text: str) -> float:

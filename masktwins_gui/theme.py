@@ -53,6 +53,7 @@ QFrame[role="card"] QLabel {{ background: transparent; border: none; }}
 QFrame[role="banner"] {{ background: {raised}; border: 1px solid {warn}; border-radius: 6px; }}
 QFrame[role="banner"] QLabel {{ background: transparent; border: none; }}
 QFrame[role="rail"] {{ background: {surface}; border: none; border-right: 1px solid {border}; border-radius: 0px; }}
+QFrame[role="rail"] QLabel {{ background: transparent; }}
 QFrame[role="rail"] QToolButton {{ background: transparent; border: none; border-radius: 6px; text-align: left;
     padding: 4px 6px; }}
 QFrame[role="rail"] QToolButton:hover {{ background: {raised}; }}
@@ -60,11 +61,21 @@ QFrame[role="rail"] QToolButton:focus {{ border: 1px solid {accent}; }}
 QFrame[role="rail"] QToolButton[role="page"] {{ padding: 0px 10px; font-size: 11pt; }}
 QFrame[role="rail"] QToolButton[role="page"]:checked {{ background: {accent}; color: {accent_text}; }}
 QFrame[role="rail"] QToolButton::menu-indicator {{ image: none; }}
-QPushButton {{ padding: 5px 12px; min-height: 18px; }}
+QPushButton, QPushButton:disabled, QPushButton:hover, QPushButton:pressed {{ padding: 5px 12px; min-height: 18px; }}
 QPushButton[role="primary"], QToolButton[role="primary"] {{ background: {accent}; color: {accent_text};
     font-weight: 600; }}
 QPushButton[role="primary"]:disabled, QToolButton[role="primary"]:disabled {{ background: {raised}; color: {muted}; }}
 QLineEdit[invalid="true"], QComboBox[invalid="true"] {{ border: 1px solid {bad}; }}
+QMenuBar {{ background-color: {surface}; border: none; border-bottom: 1px solid {border}; }}
+QStatusBar {{ background-color: {surface}; border: none; border-top: 1px solid {border}; }}
+QStatusBar QWidget {{ background-color: transparent; }}
+QTabBar::tab:top {{ padding: 5px 12px; }}
+QSplitter {{ background-color: {window}; }}
+QSplitter::handle {{ background-color: {window}; border: none; image: none; }}
+QSplitter::handle:hover {{ background-color: {accent}; }}
+QSplitter::handle:horizontal {{ width: 6px; }}
+QSplitter::handle:vertical {{ height: 6px; }}
+QSpinBox {{ padding-left: 4px; }}
 QStatusBar QLabel {{ padding: 0px 6px; }}
 QStatusBar::item {{ border: none; }}
 QGroupBox {{ font-weight: 600; }}
@@ -90,9 +101,9 @@ def current(app: QApplication) -> Theme:
 
 def _qdarkstyle(theme: Theme) -> str:
     try:
-        import qdarkstyle  # noqa: PLC0415
-        from qdarkstyle.dark.palette import DarkPalette  # noqa: PLC0415
-        from qdarkstyle.light.palette import LightPalette  # noqa: PLC0415
+        import qdarkstyle
+        from qdarkstyle.dark.palette import DarkPalette
+        from qdarkstyle.light.palette import LightPalette
     except ImportError:
         log.warning("qdarkstyle is not installed: the window uses Qt's Fusion style")
         return ""

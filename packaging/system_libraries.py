@@ -1,6 +1,10 @@
 """Find the system libraries that Qt needs on Linux, and install what is missing where that is possible.
 
-Runs before anything is installed, with the standard library alone: `python packaging/system_libraries.py [--check]`.
+Runs before anything is installed, with the standard library alone:
+
+    python packaging/system_libraries.py [--offscreen] [--check]
+
+`--offscreen` leaves out what only a window on a screen needs (tests run without one); `--check` installs nothing.
 Exit status 0: everything is there (now); 1: something is missing, and the line to run has been printed.
 """
 
@@ -13,17 +17,17 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
-# Library to load: Debian and Ubuntu package. These are what PySide6's Qt links against and does not carry itself:
-# QtGui, QtWidgets, and the xcb, wayland and offscreen platform plugins.
-LIBRARIES = {
+# Library to load: Debian and Ubuntu package. These are what PySide6's Qt links against and does not carry itself.
+FOR_QT = {
     "libEGL.so.1": "libegl1",
     "libGL.so.1": "libgl1",
-    "libGLX.so.0": "libglx0",
-    "libOpenGL.so.0": "libopengl0",
     "libdbus-1.so.3": "libdbus-1-3",
     "libfontconfig.so.1": "libfontconfig1",
     "libfreetype.so.6": "libfreetype6",
     "libglib-2.0.so.0": "libglib2.0-0",
+    "libxkbcommon.so.0": "libxkbcommon0",
+}
+FOR_X11 = {
     "libX11-xcb.so.1": "libx11-xcb1",
     "libxcb.so.1": "libxcb1",
     "libxcb-cursor.so.0": "libxcb-cursor0",
@@ -38,7 +42,6 @@ LIBRARIES = {
     "libxcb-sync.so.1": "libxcb-sync1",
     "libxcb-xfixes.so.0": "libxcb-xfixes0",
     "libxcb-xkb.so.1": "libxcb-xkb1",
-    "libxkbcommon.so.0": "libxkbcommon0",
     "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
 }
 
@@ -52,7 +55,7 @@ def loads(library: str) -> bool:
     return True
 
 
-def missing(libraries: Iterable[str] = LIBRARIES, loads: Callable[[str], bool] = loads) -> list[str]:
+def missing(libraries: Iterable[str], loads: Callable[[str], bool] = loads) -> list[str]:
     """The libraries that cannot be loaded, in order."""
     return [library for library in libraries if not loads(library)]
 
@@ -91,10 +94,11 @@ def advice(packages: Sequence[str]) -> str:
 def main(arguments: Sequence[str]) -> int:
     if not sys.platform.startswith("linux"):
         return 0
-    lacking = missing()
+    libraries = FOR_QT if "--offscreen" in arguments else FOR_QT | FOR_X11
+    lacking = missing(libraries)
     if not lacking:
         return 0
-    packages = sorted({LIBRARIES[library] for library in lacking})
+    packages = sorted(libraries[library] for library in lacking)
     print(f"Qt needs system libraries that are not installed: {', '.join(lacking)}")
     prefix = None if "--check" in arguments else apt_prefix()
     if prefix is not None:

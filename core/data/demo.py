@@ -5,7 +5,7 @@
     source/images, source/labels        the first camera, labelled
     target/images                       the second camera
     target/labels_for_oracle            labels of these. No training reads them but that of the demo's oracle, the upper
-                                        bound that is trained on the target with labels (`oracle_data`)
+                                        bound that is trained on the target with labels
     target_eval/images, target_eval/labels   other pictures of the second camera, for measuring
     label_space.toml, demo.json         the classes; the seed and the sizes that the pictures were made from
 
@@ -27,6 +27,7 @@ from core.config import DataConfig
 from core.data.demo_camera import DAY, DUSK, Camera, photograph
 from core.data.demo_canvas import Thing
 from core.data.demo_scene import make_scene
+from core.events import RunError
 from core.labels import Encoding, LabelSpace, space_to_toml
 
 VERSION = 1  # of the pictures: raise it when they change
@@ -52,10 +53,6 @@ DEMO_SPACE = LabelSpace(
 )
 
 
-class DemoError(RuntimeError):
-    """The demo cannot be written. The message says why and what to do."""
-
-
 def make_demo(
     folder: Path,
     seed: int = 0,
@@ -70,15 +67,18 @@ def make_demo(
     `size` is (height, width) in pixels; `progress` is called with (pictures done, pictures in all).
 
     Raises:
-        DemoError: the folder holds other data, or cannot be written.
+        RunError: the folder holds other data, or cannot be written.
+        ValueError: a number of pictures is below 1.
     """
+    if min(source, target, evaluation) < 1:
+        raise ValueError(f"The demo needs a picture of each kind, not {source}, {target} and {evaluation}.")
     folder = folder.resolve()
     recipe = {"version": VERSION, "seed": seed, "numbers": [source, target, evaluation], "size": list(size)}
     try:
         if _marker(folder) != {**recipe, "complete": True}:
             _write(folder, recipe, progress or (lambda done, total: None))
     except OSError as error:
-        raise DemoError(
+        raise RunError(
             f"The demo cannot be written to {folder}: {error.strerror or error}. Choose another folder."
         ) from error
     return demo_data(folder)
@@ -96,13 +96,6 @@ def demo_data(folder: Path) -> DataConfig:
     )
 
 
-def oracle_data(data: DataConfig) -> DataConfig:
-    """The demo's data with the labelled target in the place of the source: what no real user has, the upper bound."""
-    assert data.target_images is not None
-    labels = data.target_images.parent / ORACLE_LABELS.name
-    return data.model_copy(update={"source_images": data.target_images, "source_labels": labels})
-
-
 def _marker(folder: Path) -> dict[str, Any]:
     try:
         value = json.loads((folder / MARKER).read_text(encoding="utf-8"))
@@ -118,7 +111,7 @@ def _write(folder: Path, recipe: dict[str, Any], progress: Callable[[int, int], 
         ("target_eval", Path("target_eval/labels"), DUSK, recipe["numbers"][2]),
     ]
     if not _marker(folder) and any((folder / name).exists() for name, *_ in parts):
-        raise DemoError(f"{folder} already holds data that is not a demo. Choose another folder.")
+        raise RunError(f"{folder} already holds data that is not a demo. Choose another folder.")
     folder.mkdir(parents=True, exist_ok=True)
     _write_marker(folder, {**recipe, "complete": False})  # first, so that a demo that was broken off can be made anew
     done = 0

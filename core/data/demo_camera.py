@@ -1,6 +1,6 @@
 """The two cameras of the demo: how each turns a scene into a photograph. Importable without torch.
 
-The first is a good camera by day. The second one sees the same kind of scenes with a wider lens in poorer light: colder
+The first is a good camera by day. The second one sees the same kind of scenes with a wider lens in poorer light: warmer
 white balance, less exposure, another gamma, veil, vignetting, blur and noise, a little different in every picture.
 """
 
@@ -34,16 +34,16 @@ class Camera:
 
 DAY = Camera()
 DUSK = Camera(
-    gains=(1.15, 0.86, 0.62),
+    gains=(1.12, 0.94, 0.72),
     exposure=0.80,
-    gamma=1.15,
+    gamma=1.05,
     saturation=0.7,
-    veil=(0.10, 0.07, 0.10),
+    veil=(0.08, 0.07, 0.08),
     vignetting=0.45,
     distortion=0.12,
     blur=0.7,
-    noise=0.03,
-    spread=0.12,
+    noise=0.022,
+    spread=0.1,
 )
 
 

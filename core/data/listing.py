@@ -13,7 +13,7 @@ from core.config import DataConfig, RunConfig
 from core.data.folders import Pair, Problem, Scan, Severity, scan
 from core.data.recognise import Recognition, resolve_space
 from core.events import RunError
-from core.labels import LabelSpaceError, load_space, space_to_toml
+from core.labels import LabelSpace, LabelSpaceError, load_space, space_to_toml
 from core.runs import RunFolder, fingerprint, write_atomic
 
 LABEL_SPACE_FILE = "label_space.toml"
@@ -31,14 +31,15 @@ class Listing:
     fingerprint: str
 
     @property
-    def space(self):  # noqa: ANN201 - LabelSpace, spelled once in Recognition
+    def space(self) -> LabelSpace:
         return self.recognition.space
 
 
-def list_data(data: DataConfig, *, label_space: Path | None = None) -> Listing:
+def list_data(data: DataConfig, *, needs_target: bool = True, label_space: Path | None = None) -> Listing:
     """List the folders of a configuration; nothing is decoded but a few labels, to recognise the classes.
 
     Args:
+        needs_target: a run without adaptation steps does not.
         label_space: a label-space TOML that wins over the configuration's.
 
     Raises:
@@ -46,15 +47,12 @@ def list_data(data: DataConfig, *, label_space: Path | None = None) -> Listing:
     """
     if data.source_images is None or data.source_labels is None:
         raise RunError("Choose the source images and the source labels first (data.source_images, data.source_labels).")
-    if data.target_images is None:
+    if data.target_images is None and needs_target:
         raise RunError("Choose the target images first (data.target_images).")
     source = _scan("source", data.source_images, data.source_labels)
-    target = _scan("target", data.target_images, None)
-    evaluation = (
-        _scan("target", data.evaluation_images or data.target_images, data.target_labels).pairs
-        if data.target_labels
-        else ()
-    )
+    target = _scan("target", data.target_images, None) if data.target_images else Scan((), ())
+    measured_on = data.evaluation_images or data.target_images
+    evaluation = _scan("target", measured_on, data.target_labels).pairs if measured_on and data.target_labels else ()
     labelled = tuple(pair for pair in source.pairs if pair.label is not None)
     if not labelled:
         raise RunError(
@@ -92,7 +90,7 @@ def create_run(config: RunConfig, path: Path) -> RunFolder:
     Raises:
         RunError: the data cannot be used, or the folder cannot be written or holds a run already.
     """
-    listing = list_data(config.data)
+    listing = list_data(config.data, needs_target=config.training.steps > 0)
     run = RunFolder(path)
     run.create(config.model_copy(update={"data_fingerprint": listing.fingerprint}))
     write_atomic(path / LABEL_SPACE_FILE, space_to_toml(listing.recognition.space))
@@ -108,4 +106,6 @@ def list_run(run: RunFolder) -> Listing:
             load_space(stored)
     except LabelSpaceError as error:
         raise RunError(str(error)) from error
-    return list_data(run.config().data, label_space=stored if stored.is_file() else None)
+    config = run.config()
+    wanted = stored if stored.is_file() else None
+    return list_data(config.data, needs_target=config.training.steps > 0, label_space=wanted)

@@ -91,16 +91,22 @@ class Segmenter(nn.Module):
         """Return raw logits (B, C, h, w) of normalised images.
 
         Sides that are multiples of the stride give the decoder's own resolution (stride 4 for SegFormer and DeepLabV3+,
-        1 for U-Net). Other sides are padded by repeating the border, and the logits come at H × W. Either way,
-        resizing them bilinearly (align_corners=False) to H × W puts each logit on its pixel.
+        1 for U-Net). Other sides are padded by repeating the border (see `padded_side`), and the logits come at H × W.
+        Either way, resizing them bilinearly (align_corners=False) to H × W puts each logit on its pixel.
         """
         height, width = image_BCHW.shape[-2:]
         if height % self.stride == 0 and width % self.stride == 0:
             return self.head(self.encoder(image_BCHW))
-        padded_BCHW = F.pad(image_BCHW, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
+        right, bottom = (padded_side(side, self.stride) - side for side in (width, height))
+        padded_BCHW = F.pad(image_BCHW, (0, right, 0, bottom), mode="replicate")
         logits_BChw = self.head(self.encoder(padded_BCHW))
         logits_BCHW = resize(logits_BChw, (padded_BCHW.shape[-2], padded_BCHW.shape[-1]))
         return logits_BCHW[..., :height, :width]
+
+
+def padded_side(side: int, stride: int) -> int:
+    """Side in pixels after padding: a multiple of the stride, and two at least, for one cell is too little to tell from."""
+    return max(-(-side // stride), 2) * stride
 
 
 def resize(values_BCHW: Tensor, size: tuple[int, int]) -> Tensor:

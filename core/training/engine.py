@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -89,6 +90,17 @@ def adapt(control: RunControl, run: RunFolder) -> Iterator[Event]:
             raise
 
 
+def _refusal(config: RunConfig, changes: Mapping[str, Any]) -> str:
+    """Why these changes cannot be made while the run trains; empty when they can."""
+    if fixed := [path for path in changes if not is_live(path)]:
+        return f"{', '.join(fixed)} cannot change while a run trains."
+    try:
+        with_changes(config, changes)
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
 @contextmanager
 def _log_file(run: RunFolder) -> Iterator[None]:
     """What the engine logs goes to the run's log.txt as well."""
@@ -130,8 +142,6 @@ class _Loop:
             )
         for problem in listing.warnings:
             yield Warned(problem.code, problem.message, problem.paths[0] if problem.paths else None)
-        if config.training.steps and not listing.target:
-            raise RunError("There are no target images to adapt to. Choose data.target_images.")
 
         resume_from = next(reversed(self.run.checkpoints()), None)
         yield Preparing(
@@ -212,13 +222,8 @@ class _Loop:
 
     def _take_changes(self) -> Iterator[Event]:
         while (changes := self.control.next_changes()) is not None:
-            fixed = [path for path in changes if not is_live(path)]
-            try:
-                if fixed:
-                    raise ConfigError(f"{', '.join(fixed)} cannot change while a run trains.")
-                with_changes(self.session.config, changes)
-            except ConfigError as error:
-                yield Warned("change_refused", str(error))
+            if refusal := _refusal(self.session.config, changes):
+                yield Warned("change_refused", refusal)
                 continue
             self.run.append_change(self.session.step, changes)
             self._set(changes)
@@ -316,7 +321,8 @@ class _Loop:
             self.row[f"{name.value}_miou"] = scores.miou
             self._keep_scores(name, scores)
             yield Evaluated(self.session.step, name, scores)
-            if model is Model.TEACHER and scores.miou > self.session.best_miou:
+            best = self.session.best_miou
+            if model is Model.TEACHER and not math.isnan(scores.miou) and (best is None or scores.miou > best):
                 self.session.best_miou = scores.miou
                 yield from self._save()
                 if self.last_saved == self.session.step:

@@ -49,7 +49,7 @@ class Session:
         self.state: dict[str, Any] = read_state(resume_from.path) if resume_from else {}
         self.step = resume_from.step if resume_from else 0
         self.learning_rate = 0.0  # of the encoder, in the last step
-        self.best_miou: float = self.state.get("best_miou", float("-inf"))
+        self.best_miou: float | None = self.state.get("best_miou")  # of the teacher, where there are target labels
         self.compute = _stored_compute(self.state) if resume_from else resolve(config.training)
         apply_threads(self.compute)
         torch.manual_seed(config.training.seed)
@@ -165,7 +165,7 @@ class Session:
             "precision": self.compute.precision.value,
             "threads": self.compute.threads,
             "channels_last": self.compute.channels_last,
-            "best_miou": None if self.best_miou == float("-inf") else self.best_miou,
+            "best_miou": self.best_miou,
             "versions": versions(),
         }
         card = model_card(self.network, self.listing.space)

@@ -8,7 +8,19 @@ from pathlib import Path
 
 ROLES = ("source_images", "source_labels", "target_images", "target_labels", "evaluation_images")
 
-LABELS = {"label", "labels", "gt", "gtfine", "mask", "masks", "annotation", "annotations", "segmentation", "labelids", "trainids"}
+LABELS = {
+    "label",
+    "labels",
+    "gt",
+    "gtfine",
+    "mask",
+    "masks",
+    "annotation",
+    "annotations",
+    "segmentation",
+    "labelids",
+    "trainids",
+}
 IMAGES = {"image", "images", "img", "imgs", "rgb", "leftimg8bit", "jpegimages", "frames"}
 SOURCE = {"source", "src", "synthetic", "sim", "simulated", "gta", "gta5", "synthia", "day", "old"}
 TARGET = {"target", "tgt", "real", "cityscapes", "night", "dusk", "new", "unlabelled", "unlabeled"}
@@ -32,7 +44,11 @@ def propose(role: str, chosen: Path) -> dict[str, Path]:
                 continue
             words = _words(folder.relative_to(base), base)
             for other in ROLES:
-                if other != role and other not in found and _fits(other, words, beside=folder.parent == chosen.parent, same=same):
+                if (
+                    other != role
+                    and other not in found
+                    and _fits(other, words, beside=folder.parent == chosen.parent, same=same)
+                ):
                     found[other] = folder
     if "evaluation_images" in found and "target_labels" not in found and role != "target_labels":
         del found["evaluation_images"]

@@ -5,7 +5,7 @@ Every callback comes in the GUI thread, and none comes after `cancel`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar

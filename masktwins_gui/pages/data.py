@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 
 from core import settings
 from core.config import ConfigError, DataConfig, RunConfig
+from core.data.check import Report, check
 from core.data.folders import Severity
 from masktwins_gui import theme
 from masktwins_gui.models.beside import ROLES, propose
@@ -31,7 +32,7 @@ from masktwins_gui.models.dataset import DatasetModel, Holdings, take_stock
 from masktwins_gui.models.problems import ProblemsModel
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.services import Handle, Jobs, TaskContext
-from masktwins_gui.models.states import PageState
+from masktwins_gui.models.states import PageState, RunState
 from masktwins_gui.widgets.domain_card import DomainCard
 from masktwins_gui.widgets.empty_state import EmptyState
 from masktwins_gui.widgets.file_list import FileListDialog
@@ -244,6 +245,11 @@ class DataPage(QWidget):
                 note = f"{note} · {self.tr('proposed')}" if note else self.tr("proposed")
             field.set_note(note)
 
+    def set_run_state(self, state: RunState) -> None:
+        """A run keeps the folders that it was started with."""
+        for field in self.fields.values():
+            field.setEnabled(not state.active)
+
     # Check -------------------------------------------------------------------------------------
 
     def check(self) -> None:
@@ -251,11 +257,9 @@ class DataPage(QWidget):
         self._check_timer.stop()
         if self._data is None or not self._dataset.complete:
             return
-        from core.data.check import check  # noqa: PLC0415 - scipy-free but not needed to show the window
-
         data, crop_hw = self._data, self._project.config.training.crop_hw
 
-        def work(task: TaskContext) -> Any:
+        def work(task: TaskContext) -> Report:
             return check(data, crop_hw, progress=task.progress, cancelled=task.cancelled)
 
         self._set_checking(True)
@@ -274,13 +278,13 @@ class DataPage(QWidget):
         self.progress.setValue(done)
         self.progress.setFormat(self.tr("{0} of {1} files").format(done, total))
 
-    def _show_report(self, report: Any) -> None:
+    def _show_report(self, report: Report) -> None:
         self._check = None
         self._set_checking(False)
         self._dataset.set_report(report)
         self.problems.set_problems(report.problems)
         if report.space is not None:
-            self.classes.set_space(report.space, shares_of(report))
+            self.classes.set_space(report.space, report.statistics.class_shares)
             self.recognition.setText(report.recognition)
         self.domains.show_statistics(report.statistics)
         self._say()
@@ -334,7 +338,9 @@ class DataPage(QWidget):
         row = self.problem_table.currentIndex().row()
         if row >= 0 and self.problems.paths(row):
             problem = self.problems.problems[row]
-            dialog = FileListDialog(problem.message, problem.paths, is_error=problem.severity is Severity.ERROR, parent=self)
+            dialog = FileListDialog(
+                problem.message, problem.paths, is_error=problem.severity is Severity.ERROR, parent=self
+            )
             dialog.open()
 
     # Drops -------------------------------------------------------------------------------------
@@ -351,14 +357,6 @@ class DataPage(QWidget):
                 event.acceptProposedAction()
                 self.choose(role, folders[0])
                 return
-
-
-def shares_of(report: Any) -> dict[str, float]:
-    """Class shares of the source by name."""
-    shares = report.statistics.class_shares
-    if isinstance(shares, dict):
-        return {str(name): float(share) for name, share in shares.items()}
-    return {name: float(share) for name, share in zip(report.space.classes, shares, strict=False)}
 
 
 def _table(name: str, title: str) -> QTableView:

@@ -69,9 +69,13 @@ class ExportPage(QWidget):
         self.run_box = _combo("export.source_run", self.tr("Run"))
         self.model_box = _combo("export.checkpoint", self.tr("Checkpoint and model"))
         self.formats = {
-            "safetensors": _check("export.safetensors", self.tr("safetensors"), self.tr("Weights for this program and for Python")),
+            "safetensors": _check(
+                "export.safetensors", self.tr("safetensors"), self.tr("Weights for this program and for Python")
+            ),
             "onnx": _check("export.onnx", self.tr("ONNX"), self.tr("One file for onnxruntime, TensorRT, OpenVINO …")),
-            "pt2": _check("export.pt2", self.tr("torch.export (pt2)"), self.tr("One file for torch, without this program")),
+            "pt2": _check(
+                "export.pt2", self.tr("torch.export (pt2)"), self.tr("One file for torch, without this program")
+            ),
         }
         self.formats["safetensors"].setChecked(True)
         self.formats["onnx"].setChecked(True)

@@ -30,7 +30,7 @@ from masktwins_gui.models.dataset import DatasetModel
 from masktwins_gui.models.images import ImagesModel
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.runs import RunInfo, RunsModel
-from masktwins_gui.models.services import Handle, Inference, MeasureRequest, ModelChoice, PredictRequest, Prediction
+from masktwins_gui.models.services import Handle, Inference, MeasureRequest, ModelChoice, Prediction, PredictRequest
 from masktwins_gui.models.states import PageState
 from masktwins_gui.widgets.class_legend import ClassLegend
 from masktwins_gui.widgets.compare_view import CompareView
@@ -79,7 +79,9 @@ class InspectPage(QWidget):
         self.empty = EmptyState(
             "inspect",
             self.tr("No trained model yet"),
-            self.tr("Here the adapted model is compared with the one that has seen the labelled camera only. Train first."),
+            self.tr(
+                "Here the adapted model is compared with the one that has seen the labelled camera only. Train first."
+            ),
             self.tr("Go to Train"),
             name="inspect.empty",
         )

@@ -174,7 +174,9 @@ class MasksPage(QWidget):
         side = min(config.training.crop_hw)
         suggested = max(1, round(side / 16))
         self.advice.setText(
-            self.tr("Suggested block size: {0} px, 1/16 of the {1} px crop, the paper's proportion.").format(suggested, side)
+            self.tr("Suggested block size: {0} px, 1/16 of the {1} px crop, the paper's proportion.").format(
+                suggested, side
+            )
         )
         self._timer.start()
 
@@ -211,7 +213,9 @@ class MasksPage(QWidget):
         height, width = twins.original.shape[:2]
         match strategy:
             case MaskStrategy.COMPLEMENTARY:
-                exact = self.tr("each of the {0} pixels is shown exactly once").format(f"{height * width:,}".replace(",", " "))
+                exact = self.tr("each of the {0} pixels is shown exactly once").format(
+                    f"{height * width:,}".replace(",", " ")
+                )
                 text = exact if twins.once == 1 else self.tr("{0:.1%} of the pixels are shown once").format(twins.once)
                 return self.tr("Twin A hides {0:.0%}, twin B the rest: {1}.").format(twins.hidden, text)
             case MaskStrategy.RANDOM:

@@ -96,7 +96,9 @@ class TrainPage(QWidget):
     # Widgets -----------------------------------------------------------------------------------
 
     def _make_bar(self) -> None:
-        self.start = _button("train.start", "start", self.tr("Start"), self.tr("Train with these settings as a new run (F5)"))
+        self.start = _button(
+            "train.start", "start", self.tr("Start"), self.tr("Train with these settings as a new run (F5)")
+        )
         self.start.setProperty("role", "primary")
         self.start.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
         self.resume_menu = QMenu(self.start)
@@ -118,7 +120,9 @@ class TrainPage(QWidget):
         self.run_name.setAccessibleName(self.tr("Name of the run"))
         self.run_name.setToolTip(self.tr("Name of the next run; a number is appended"))
         self.run_name.setMaximumWidth(130)
-        self.show_settings = _button("train.show_settings", "settings", self.tr("Settings"), self.tr("Show or hide the settings"))
+        self.show_settings = _button(
+            "train.show_settings", "settings", self.tr("Settings"), self.tr("Show or hide the settings")
+        )
         self.show_settings.setCheckable(True)
         self.show_settings.setChecked(True)
 
@@ -220,7 +224,11 @@ class TrainPage(QWidget):
             self.message.setText(words)
 
     def show_end(self, event: Finished) -> None:
-        text = self.tr("Stopped after step {0}; the checkpoint is kept") if event.stopped else self.tr("Finished all {0} steps")
+        text = (
+            self.tr("Stopped after step {0}; the checkpoint is kept")
+            if event.stopped
+            else self.tr("Finished all {0} steps")
+        )
         text = text.format(event.step)
         before, after = event.result.get("source_only"), event.result.get("teacher")
         if before and after:
@@ -277,7 +285,9 @@ class TrainPage(QWidget):
         self.resume_menu.clear()
         resumable = [run for run in self._runs.runs if run.resumable]
         for run in resumable[:12]:
-            action = self.resume_menu.addAction(self.tr("Resume {0} ({1})").format(run.name, self._runs.state_text(run)))
+            action = self.resume_menu.addAction(
+                self.tr("Resume {0} ({1})").format(run.name, self._runs.state_text(run))
+            )
             action.triggered.connect(lambda _=False, path=run.path: self.resume_requested.emit(path))
         if not resumable:
             self.resume_menu.addAction(self.tr("No run to resume")).setEnabled(False)

@@ -28,6 +28,7 @@ class ConfigForm(QWidget):
         self.editors: dict[str, Editor] = {}
         self._settings: dict[str, Setting] = {}
         self._errors: dict[str, QLabel] = {}
+        self._headed: set[tuple[bool, str]] = set()
 
         self._form, self._advanced = _form(), _form()
         self._folded = QWidget()
@@ -46,8 +47,10 @@ class ConfigForm(QWidget):
         layout.addLayout(self._form)
         layout.addWidget(self.more, 0, Qt.AlignmentFlag.AlignLeft)
         layout.addWidget(self._folded)
-        for setting in shown:
-            self._add(setting)
+        listed = list(shown)
+        headed = len({s.path.partition(".")[0] for s in listed}) > 1
+        for setting in listed:
+            self._add(setting, headed=headed)
         self.more.setVisible(self._advanced.rowCount() > 0)
         self._fold(False)
 
@@ -55,7 +58,7 @@ class ConfigForm(QWidget):
         project.changed.connect(self.refresh)
         self.refresh(project.config)
 
-    def _add(self, setting: Setting) -> None:
+    def _add(self, setting: Setting, *, headed: bool) -> None:
         editor = make_editor(setting)
         editor.setObjectName(setting.path)
         editor.setToolTip(setting.description)
@@ -68,10 +71,28 @@ class ConfigForm(QWidget):
         error.setWordWrap(True)
         error.hide()
         form = self._advanced if setting.advanced else self._form
+        if headed:
+            self._head(form, setting.path.partition(".")[0])
         form.addRow(label, editor)
         form.addRow(error)
         self.editors[setting.path], self._settings[setting.path], self._errors[setting.path] = editor, setting, error
         editor.edited.connect(lambda path=setting.path: self._apply(path))
+
+    def _head(self, form: QFormLayout, section: str) -> None:
+        """A heading where a section begins."""
+        titles = {
+            "data": self.tr("Data"),
+            "network": self.tr("Network"),
+            "mask": self.tr("Twins"),
+            "augment": self.tr("Augmentation"),
+            "loss": self.tr("Losses"),
+            "training": self.tr("Schedule and device"),
+        }
+        if (form is self._advanced, section) not in self._headed:
+            self._headed.add((form is self._advanced, section))
+            heading = theme.label(titles.get(section, section), "heading")
+            heading.setContentsMargins(0, 6 if form.rowCount() else 0, 0, 0)
+            form.addRow(heading)
 
     def refresh(self, config: RunConfig) -> None:
         """Show the configuration's values; a field that holds a refused value keeps it while it has the focus."""

@@ -6,7 +6,7 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, Qt
 from PySide6.QtGui import QColor, QPalette
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QCheckBox, QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
 
 from masktwins_gui import theme
 from masktwins_gui.models.curves import CurveStore
@@ -31,6 +31,7 @@ class CurvePanel(QWidget):
         self.plot = pg.PlotWidget()
         self.plot.setAccessibleName(self.tr("Curves by step"))
         self.plot.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.plot.getAxis("bottom").setHeight(44)
         self.plot.setLabel("bottom", self.tr("step"))
         self.plot.setLabel("left", unit)
         self.plot.showGrid(x=True, y=True, alpha=0.15)
@@ -177,7 +178,7 @@ class CurvePanel(QWidget):
             self._colour()
 
     def _colour(self) -> None:
-        palette = self.palette()
+        palette = QApplication.palette()  # the style sheet overrides the widget's own
         self.plot.setBackground(palette.color(QPalette.ColorRole.Base))
         text = palette.color(QPalette.ColorRole.PlaceholderText)
         for side in ("bottom", "left"):

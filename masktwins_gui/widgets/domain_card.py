@@ -7,7 +7,7 @@ import math
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QColor, QPalette
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from core.data.statistics import DomainGap, DomainStatistics, Statistics
 from masktwins_gui import theme
@@ -35,6 +35,7 @@ class DomainCard(QWidget):
         self.plot.setMouseEnabled(x=False, y=False)
         self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
+        self.plot.getAxis("bottom").setHeight(44)
         self.plot.setLabel("bottom", self.tr("grey level"))
         self.plot.setLabel("left", self.tr("share of pixels, %"))
         self.plot.setMinimumHeight(120)
@@ -129,7 +130,9 @@ class DomainCard(QWidget):
         for channel, colour in zip(domain.histograms, CHANNELS, strict=True):
             width = 256 / len(channel)
             centres = [width * (i + 0.5) for i in range(len(channel))]
-            self.plot.plot(centres, [100 * share for share in channel], pen=pg.mkPen(QColor(colour), width=1, style=style))
+            self.plot.plot(
+                centres, [100 * share for share in channel], pen=pg.mkPen(QColor(colour), width=1, style=style)
+            )
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
@@ -137,7 +140,7 @@ class DomainCard(QWidget):
             self._colour()
 
     def _colour(self) -> None:
-        palette = self.palette()
+        palette = QApplication.palette()  # the style sheet overrides the widget's own
         self.plot.setBackground(palette.color(QPalette.ColorRole.Base))
         text = palette.color(QPalette.ColorRole.PlaceholderText)
         for side in ("bottom", "left"):

@@ -15,7 +15,15 @@ class EmptyState(QWidget):
     demo_requested = Signal()
 
     def __init__(
-        self, icon: str, title: str, text: str, action: str = "", *, name: str, demo: bool = True, parent: QWidget | None = None
+        self,
+        icon: str,
+        title: str,
+        text: str,
+        action: str = "",
+        *,
+        name: str,
+        demo: bool = True,
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self.setObjectName(name)
@@ -27,7 +35,11 @@ class EmptyState(QWidget):
         for label in (self.title, self.text):
             label.setAlignment(Qt.AlignmentFlag.AlignCenter)
             label.setWordWrap(True)
-        self.text.setMaximumWidth(520)
+        self.text.setFixedWidth(480)
+        words = QHBoxLayout()  # a wrapped label needs its full width to know its height
+        words.addStretch(1)
+        words.addWidget(self.text)
+        words.addStretch(1)
 
         buttons = QHBoxLayout()
         buttons.addStretch(1)
@@ -50,7 +62,7 @@ class EmptyState(QWidget):
         layout.addStretch(2)
         layout.addWidget(self._picture)
         layout.addWidget(self.title)
-        layout.addWidget(self.text, 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addLayout(words)
         layout.addLayout(buttons)
         layout.addStretch(3)
         self._paint_icon()

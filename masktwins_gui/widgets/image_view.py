@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PySide6.QtCore import QObject, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPalette, QWheelEvent
-from PySide6.QtWidgets import QSizePolicy, QWidget
+from PySide6.QtWidgets import QApplication, QSizePolicy, QWidget
 
 MAX_ZOOM = 64.0
 CAPTION_HEIGHT = 20
@@ -105,7 +105,7 @@ class ImageView(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         frame = self.frame()
-        painter.fillRect(frame, self.palette().color(QPalette.ColorRole.Base))
+        painter.fillRect(frame, QApplication.palette().color(QPalette.ColorRole.Base))
         if self.caption:
             painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
             box = QRectF(2, 0, self.width() - 4, CAPTION_HEIGHT)

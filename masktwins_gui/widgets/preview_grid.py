@@ -42,7 +42,9 @@ class PreviewGrid(QWidget):
         self.filmstrip = QSlider(Qt.Orientation.Horizontal)
         self.filmstrip.setObjectName("train.filmstrip")
         self.filmstrip.setAccessibleName(self.tr("Step of the previews"))
-        self.filmstrip.setToolTip(self.tr("Scrub through the training; at the right end the newest preview is followed"))
+        self.filmstrip.setToolTip(
+            self.tr("Scrub through the training; at the right end the newest preview is followed")
+        )
         self.step_label = QLabel(self.tr("no preview yet"))
         self.step_label.setMinimumWidth(92)
         self._lay_out()

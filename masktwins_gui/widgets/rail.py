@@ -37,7 +37,7 @@ class RailButton(QToolButton):
         self.title, self.state, self.count = title, PageState.EMPTY, 0
         self.setObjectName(f"rail.{name}")
         self.setProperty("role", "page")
-        self.setText(title)
+        self.setText(f" {title}")
         self.setCheckable(True)
         self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.setIconSize(QSize(20, 20))

@@ -17,8 +17,8 @@ from masktwins_gui.models.services import (
     ExportRequest,
     MeasureRequest,
     ModelChoice,
-    PredictRequest,
     Prediction,
+    PredictRequest,
     TaskContext,
 )
 from masktwins_gui.workers.tasks import Task
@@ -98,8 +98,8 @@ class _Models:
         self._kept: OrderedDict[tuple[ModelChoice, str, float], tuple[LoadedModel, Predictor]] = OrderedDict()
 
     def get(self, choice: ModelChoice, device: str = "cpu") -> tuple[LoadedModel, Predictor]:
-        from core.evaluation.predict import Predictor  # noqa: PLC0415
-        from core.networks.store import load_model  # noqa: PLC0415
+        from core.evaluation.predict import Predictor
+        from core.networks.store import load_model
 
         status = choice.path / "status.json"  # a run that trains on has new weights under the same name
         key = (choice, device, status.stat().st_mtime if status.exists() else 0.0)
@@ -113,8 +113,8 @@ class _Models:
 
 
 def _predict(request: PredictRequest, models: _Models) -> Prediction:
-    from core.data.reading import read_image, read_label  # noqa: PLC0415
-    from core.data.recognise import resolve_space  # noqa: PLC0415
+    from core.data.reading import read_image, read_label
+    from core.data.recognise import resolve_space
 
     image = read_image(request.image)
     model, first = models.get(request.first, request.device)
@@ -129,9 +129,9 @@ def _predict(request: PredictRequest, models: _Models) -> Prediction:
 
 
 def _measure(request: MeasureRequest, models: _Models, task: TaskContext) -> tuple[Scores, Scores]:
-    from core.data.folders import scan  # noqa: PLC0415
-    from core.data.recognise import resolve_space  # noqa: PLC0415
-    from core.evaluation.predict import evaluate  # noqa: PLC0415
+    from core.data.folders import scan
+    from core.data.recognise import resolve_space
+    from core.evaluation.predict import evaluate
 
     pairs = [p for p in scan(request.images, request.labels).pairs if p.label is not None]
     space = resolve_space(request.label_space, [p.label for p in pairs if p.label is not None]).space
@@ -152,8 +152,9 @@ def _measure(request: MeasureRequest, models: _Models, task: TaskContext) -> tup
 
 
 def _export(request: ExportRequest, models: _Models, task: TaskContext) -> Any:
-    from core.export.bundle import Format, export  # noqa: PLC0415
-    from core.networks.store import load_model  # noqa: PLC0415
+    from core.export.bundle import Format, export
+
+    from core.networks.store import load_model
 
     model = load_model(request.model.path, request.model.which, request.model.checkpoint)
     return export(

@@ -32,7 +32,7 @@ def attempt(function: Callable[[], Any]) -> tuple[Any, Failure | None]:
     """
     try:
         return function(), None
-    except Exception as error:  # noqa: BLE001 - see the docstring
+    except Exception as error:
         log.exception("a worker failed")
         message = str(error).strip() or type(error).__name__
         return None, Failure(message, traceback.format_exc())

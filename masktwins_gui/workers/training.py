@@ -79,6 +79,6 @@ class TrainingWorker(QThread):
 
 def load_engine() -> Engine:
     """Import the engine, and torch with it: seconds, in the worker's thread."""
-    from core.training.engine import adapt  # noqa: PLC0415
+    from core.training.engine import adapt
 
     return adapt

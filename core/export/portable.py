@@ -1,0 +1,154 @@
+"""A network as one file that needs none of this program: ONNX and torch.export (.pt2).
+
+Both take `image` (N, 3, H, W) float32 RGB in 0..1, of any H and W, and give `logits` (N, C, H, W).
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import importlib.util
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from core.export.errors import ExportError
+from core.labels import LabelSpace
+from core.networks.segmenter import Segmenter, resize
+
+Run = Callable[[np.ndarray], np.ndarray]  # image to logits, both float32
+
+_ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+_EXAMPLE = (2, 3, 150, 210)  # a batch of 2, unequal sides, none a multiple of a stride: else the exporters freeze sizes
+
+
+class PortableSegmenter(nn.Module):
+    """A segmenter with everything before and after it, written so that no operation compares H or W with a constant.
+
+    Padding and cropping select rows and columns by index, because padding and slicing by computed amounts make
+    torch.export guard the sizes it saw. Gives what the segmenter gives, resized to the image; only where a side
+    is exactly one stride does this pad to two and the segmenter not.
+    """
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        super().__init__()
+        self.encoder = segmenter.encoder
+        self.head = segmenter.head
+        self.stride = segmenter.stride
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(segmenter.normalisation.mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(segmenter.normalisation.std).view(1, 3, 1, 1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits (N, C, H, W) of images (N, 3, H, W) in 0..1."""
+        height, width = image.shape[-2], image.shape[-1]
+        padded = [torch.sym_max((side + self.stride - 1) // self.stride, 2) * self.stride for side in (height, width)]
+        normalised = (image - self.mean) / self.std
+        rows, columns = (
+            torch.arange(longer, device=image.device).clamp(max=side - 1)
+            for longer, side in zip(padded, (height, width), strict=True)
+        )
+        logits = self.head(self.encoder(normalised.index_select(2, rows).index_select(3, columns)))
+        logits = resize(logits, (padded[0], padded[1]))
+        return logits.index_select(2, torch.arange(height, device=image.device)).index_select(
+            3, torch.arange(width, device=image.device)
+        )
+
+
+def trace(segmenter: Segmenter) -> ExportedProgram:
+    """Trace a copy of the network on the CPU, for any batch, height and width. Raises ExportError."""
+    module = PortableSegmenter(copy.deepcopy(segmenter).cpu()).eval()
+    sizes = {0: Dim("batch", min=1), 2: Dim("height", min=1), 3: Dim("width", min=1)}
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # hints to authors of networks
+            return torch.export.export(module, (torch.zeros(_EXAMPLE),), dynamic_shapes={"image": sizes})
+    except (RuntimeError, ValueError, TypeError, NotImplementedError, AssertionError) as error:
+        description = segmenter.description
+        raise ExportError(
+            f"{description.architecture.value} with {description.encoder} cannot be traced for any image size "
+            f"({str(error).strip().splitlines()[0]}); export safetensors, or train another encoder."
+        ) from error
+
+
+def check_onnx_packages() -> None:
+    """Raise ExportError where a package that ONNX needs is not installed."""
+    missing = [name for name in _ONNX_PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ExportError(f"ONNX needs {', '.join(missing)}: install by  pip install {' '.join(missing)}")
+
+
+def write_onnx(program: ExportedProgram, path: Path, space: LabelSpace) -> None:
+    """Write one ONNX file, classes and palette among its metadata. Raises ExportError."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            onnx = torch.onnx.export(
+                program, input_names=["image"], output_names=["logits"], dynamo=True, verbose=False, external_data=False
+            )
+        assert onnx is not None
+        onnx.model.metadata_props["classes"] = json.dumps(space.classes, ensure_ascii=False)
+        onnx.model.metadata_props["palette"] = json.dumps(space.palette)
+        onnx.save(path, external_data=False)
+    except (RuntimeError, ValueError, TypeError, OSError, torch.onnx.OnnxExporterError) as error:
+        raise ExportError(f"{path.name} cannot be written ({_first_line(error)}); choose another format.") from error
+
+
+def write_pt2(program: ExportedProgram, path: Path) -> None:
+    """Write a torch.export file. Raises ExportError."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.export.save(program, path)
+    except (RuntimeError, ValueError, OSError) as error:
+        raise ExportError(f"{path.name} cannot be written ({_first_line(error)}); choose another format.") from error
+
+
+def open_onnx(path: Path) -> Run:
+    """Load an ONNX file on the CPU. Raises ExportError."""
+    runtime = importlib.import_module("onnxruntime")
+    try:
+        session = runtime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    except RuntimeError as error:
+        raise ExportError(f"{path.name} was written but cannot be loaded ({_first_line(error)}).") from error
+    return lambda image: session.run(["logits"], {"image": image})[0]
+
+
+def open_pt2(path: Path) -> Run:
+    """Load a .pt2 file that this program has just written: its archive may hold a pickle. Raises ExportError."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            module = torch.export.load(path).module()
+    except (RuntimeError, ValueError, OSError) as error:
+        raise ExportError(f"{path.name} was written but cannot be loaded ({_first_line(error)}).") from error
+
+    def run(image: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return module(torch.from_numpy(image)).numpy()
+
+    return run
+
+
+def open_segmenter(segmenter: Segmenter) -> Run:
+    """The network itself, under the same contract: what the files are compared with."""
+    network = copy.deepcopy(segmenter).cpu().eval()
+
+    def run(image: np.ndarray) -> np.ndarray:
+        pixels = torch.from_numpy(image)
+        with torch.no_grad():
+            logits = network(network.normalisation.apply(pixels))
+            return resize(logits, (pixels.shape[-2], pixels.shape[-1])).numpy()
+
+    return run
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

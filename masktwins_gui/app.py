@@ -1,0 +1,86 @@
+"""The application around the window: theme, logging, the last resort for exceptions, and the settings store."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from PySide6.QtCore import QCoreApplication, QSettings, QTimer, Signal
+from PySide6.QtWidgets import QApplication
+
+from masktwins_gui import theme
+from masktwins_gui.main_window import MainWindow
+from masktwins_gui.widgets.error_dialog import ErrorDialog
+
+log = logging.getLogger(__name__)
+
+PROBE_DELAY_MS = 300
+
+
+class Application(QApplication):
+    """A QApplication that shows exceptions nobody caught. The hook may be called in any thread; the dialog is not."""
+
+    unhandled = Signal(str, str)
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        super().__init__(list(arguments))
+        self.setApplicationName("MaskTwins")
+        self.setOrganizationName("MaskTwins")
+        self.setApplicationDisplayName("")
+        self.unhandled.connect(self._show)
+
+    def hook(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        """Stands in for sys.excepthook."""
+        details = "".join(traceback.format_exception(kind, error, trace))
+        log.error("unhandled exception\n%s", details)
+        if not issubclass(kind, KeyboardInterrupt):
+            self.unhandled.emit(str(error) or kind.__name__, details)
+
+    def _show(self, message: str, details: str) -> None:
+        title = self.tr("Something went wrong")
+        advice = self.tr("This is a fault of the program. What you were doing may not have worked; the rest goes on.")
+        ErrorDialog(title, message, advice, details, self.activeWindow()).open()
+
+
+def create_application(arguments: Sequence[str], store: QSettings | None = None) -> Application:
+    """Make the QApplication with its theme, before any widget."""
+    app = Application(arguments)
+    settings = store or settings_store()
+    chosen = str(settings.value("theme", theme.Theme.DARK.value))
+    theme.apply(app, theme.Theme(chosen) if chosen in list(theme.Theme) else theme.Theme.DARK)
+    return app
+
+
+def settings_store() -> QSettings:
+    return QSettings("MaskTwins", "MaskTwins")
+
+
+def run(project: Path | None = None, *, start: bool = False, demo: Path | None = None, open_demo: bool = False) -> int:
+    """Open the window and stay until it is closed.
+
+    Args:
+        project: project file to open; None opens the one used last.
+        start: start the training once the folders are listed.
+        demo: folder of the demo to make and open, with `open_demo`; None for the usual place.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    store = settings_store()
+    app = create_application(sys.argv[:1], store)
+    sys.excepthook = app.hook
+    window = MainWindow(store)
+    window.setWindowIcon(theme.icon("logo", app.palette()))
+    window.show()
+    if open_demo:
+        window.files.make_demo(demo)
+    elif project is not None:
+        window.files.open(project)
+    elif window.files.recent():
+        window.files.open(window.files.recent()[0])  # offers to resume a run that ended unexpectedly
+    if start:
+        window.start_when_ready()
+    QTimer.singleShot(PROBE_DELAY_MS, window.probe.start)
+    return QCoreApplication.exec()
