@@ -40,11 +40,12 @@ UNKNOWN = 254  # never a class (the last possible id is 253): what a lookup can 
 Colour = tuple[int, int, int]
 Key = TypeVar("Key", int, tuple[int, int, int])
 
-# Okabe–Ito's colours first (distinguishable for colour-blind people), then lighter and darker ones between them.
+# Okabe–Ito's seven colours, then each time the colour farthest from all before it (and from black) as seen with normal
+# colour vision, protanopia, deuteranopia and tritanopia: any two of the twenty stay at least 16 CIELAB units apart in each.
 DEFAULT_PALETTE: tuple[Colour, ...] = (
-    (86, 180, 233), (213, 94, 0), (240, 228, 66), (110, 110, 110), (204, 121, 167), (0, 158, 115), (230, 159, 0),
-    (148, 94, 55), (0, 114, 178), (220, 30, 60), (120, 60, 160), (170, 220, 120), (255, 190, 200), (0, 70, 90),
-    (190, 190, 190), (90, 130, 30), (255, 130, 90), (60, 60, 140), (150, 230, 220), (130, 0, 40),
+    (86, 180, 233), (213, 94, 0), (240, 228, 66), (0, 114, 178), (204, 121, 167), (0, 158, 115), (230, 159, 0),
+    (135, 0, 255), (195, 255, 165), (135, 30, 0), (60, 30, 165), (75, 0, 90), (105, 255, 255), (180, 90, 255),
+    (135, 60, 105), (255, 0, 90), (195, 210, 180), (210, 180, 90), (105, 105, 60), (45, 30, 0),
 )  # fmt: skip
 
 
@@ -139,7 +140,8 @@ class LabelSpace:
 
 
 def default_palette(num: int) -> tuple[Colour, ...]:
-    """Return `num` different colours: the default palette, then hues around the circle in three lightnesses."""
+    """Return `num` different colours: the default palette, then hues around the circle in three lightnesses (no
+    promise is made for these beyond their being different)."""
     colours = list(DEFAULT_PALETTE[:num])
     step = 0
     while len(colours) < num:

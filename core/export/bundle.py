@@ -29,7 +29,7 @@ from core import settings
 from core.config import RunConfig
 from core.events import Scores
 from core.export.card import card_html
-from core.export.errors import ExportError, ExportStopped
+from core.export.errors import ExportError, ExportStoppedError
 from core.export.parity import LEAST_EQUAL, Parity, Sample, choose_samples, compare
 from core.export.portable import (
     Run,
@@ -44,7 +44,7 @@ from core.export.portable import (
 from core.networks.store import CARD, LoadedModel, StoreError, load_model, model_card, write_weights
 from core.runs import fsync_folder, now, write_atomic
 
-__all__ = ["ExportError", "ExportReport", "ExportStopped", "Format", "export"]
+__all__ = ["ExportError", "ExportReport", "ExportStoppedError", "Format", "export"]
 
 PARITY = "parity.json"
 _PACKAGES = ("masktwins", "torch", "timm", "segmentation-models-pytorch", "numpy", "safetensors", "onnx", "onnxruntime")
@@ -94,7 +94,7 @@ def export(
         scores: the model's scores on labels, for the card.
 
     Raises:
-        ExportStopped: cancelled.
+        ExportStoppedError: cancelled.
         ExportError: a package is missing, a file cannot be written, or it says something else than the network.
     """
     if not formats:
@@ -179,7 +179,7 @@ class _Work:
 
     def _check_cancelled(self) -> None:
         if self._cancelled is not None and self._cancelled():
-            raise ExportStopped("The export was stopped; nothing was written.")
+            raise ExportStoppedError("The export was stopped; nothing was written.")
 
 
 def versions() -> dict[str, str]:

@@ -5,5 +5,5 @@ class ExportError(RuntimeError):
     """An export that failed. The message says what happened and what to do; nothing is left behind."""
 
 
-class ExportStopped(ExportError):
+class ExportStoppedError(ExportError):
     """The export was cancelled."""

@@ -12,6 +12,7 @@ import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -49,7 +50,7 @@ class PortableSegmenter(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Logits (N, C, H, W) of images (N, 3, H, W) in 0..1."""
         height, width = image.shape[-2], image.shape[-1]
-        padded = [torch.sym_max((side + self.stride - 1) // self.stride, 2) * self.stride for side in (height, width)]
+        padded = [self._padded(side) for side in (height, width)]
         normalised = (image - self.mean) / self.std
         rows, columns = (
             torch.arange(longer, device=image.device).clamp(max=side - 1)
@@ -60,6 +61,10 @@ class PortableSegmenter(nn.Module):
         return logits.index_select(2, torch.arange(height, device=image.device)).index_select(
             3, torch.arange(width, device=image.device)
         )
+
+    def _padded(self, side: int) -> int:
+        # core.networks.segmenter.padded_side, in terms that a symbolic side can go through.
+        return cast("int", torch.sym_max((side + self.stride - 1) // self.stride, 2) * self.stride)
 
 
 def trace(segmenter: Segmenter) -> ExportedProgram:
@@ -112,13 +117,29 @@ def write_pt2(program: ExportedProgram, path: Path) -> None:
 
 
 def open_onnx(path: Path) -> Run:
-    """Load an ONNX file on the CPU. Raises ExportError."""
+    """Load an ONNX file on the CPU. Raises ExportError, as does the returned function."""
     runtime = importlib.import_module("onnxruntime")
+    state = runtime.capi.onnxruntime_pybind11_state
+    failures = (
+        RuntimeError,
+        state.Fail,
+        state.InvalidArgument,
+        state.InvalidGraph,
+        state.RuntimeException,
+        state.NotImplemented,
+    )
     try:
         session = runtime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-    except RuntimeError as error:
+    except failures as error:
         raise ExportError(f"{path.name} was written but cannot be loaded ({_first_line(error)}).") from error
-    return lambda image: session.run(["logits"], {"image": image})[0]
+
+    def run(image: np.ndarray) -> np.ndarray:
+        try:
+            return session.run(["logits"], {"image": image})[0]
+        except failures as error:
+            raise ExportError(f"{path.name} was written but cannot be run ({_first_line(error)}).") from error
+
+    return run
 
 
 def open_pt2(path: Path) -> Run:
@@ -132,7 +153,10 @@ def open_pt2(path: Path) -> Run:
 
     def run(image: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            return module(torch.from_numpy(image)).numpy()
+            try:
+                return module(torch.from_numpy(image)).numpy()
+            except (RuntimeError, AssertionError) as error:
+                raise ExportError(f"{path.name} was written but cannot be run ({_first_line(error)}).") from error
 
     return run
 
