@@ -140,8 +140,10 @@ class LabelSpace:
 
 
 def default_palette(num: int) -> tuple[Colour, ...]:
-    """Return `num` different colours: the default palette, then hues around the circle in three lightnesses (no
-    promise is made for these beyond their being different)."""
+    """Return `num` different colours: the default palette, then hues around the circle in three lightnesses.
+
+    For those beyond the default palette no more is promised than that they are different.
+    """
     colours = list(DEFAULT_PALETTE[:num])
     step = 0
     while len(colours) < num:

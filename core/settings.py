@@ -114,7 +114,7 @@ def with_changes(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
 
 def is_live(path: str) -> bool:
     """Whether the setting may change while a run trains."""
-    return any(s.live for s in settings(path.partition(".")[0]) if s.path == path)
+    return any(s.live for s in settings() if s.path == path)
 
 
 def parse(data: Mapping[str, Any]) -> RunConfig:
@@ -143,8 +143,17 @@ def load(path: Path) -> RunConfig:
 
 
 def save(config: RunConfig, path: Path) -> None:
-    """Write the configuration as TOML, with absolute paths."""
-    path.write_text(dumps(config), encoding="utf-8")
+    """Write the configuration as TOML; what lies in the file's folder is written relative to it, so that both can move."""
+    base = path.resolve().parent
+    changes = {
+        s.path: value.relative_to(base)
+        for s in settings("data")
+        if s.kind == "path" and (value := get(config, s.path)) is not None and value.is_relative_to(base)
+    }
+    space = Path(config.data.label_space)
+    if space.is_absolute() and space.is_relative_to(base):
+        changes["data.label_space"] = space.relative_to(base).as_posix()
+    path.write_text(dumps(with_changes(config, changes)), encoding="utf-8")
 
 
 def dumps(config: RunConfig) -> str:

@@ -75,7 +75,7 @@ class Controller(QObject):
         self._timer.setInterval(DRAIN_MS)
         self._timer.timeout.connect(self._drain)
         project.changed.connect(self._send_changes)
-        project.path_changed.connect(self.refresh_runs)
+        project.path_changed.connect(self._on_path)
 
     # Verbs -------------------------------------------------------------------------------------
 
@@ -131,7 +131,12 @@ class Controller(QObject):
         if folder is None:
             self.runs.set_runs(())
             return
-        self.jobs.submit("runs", lambda _: list_runs(folder), self.runs.set_runs)
+        self.jobs.submit("runs", lambda _: list_runs(folder), self._take_runs)
+
+    def _take_runs(self, runs: tuple[RunInfo, ...]) -> None:
+        self.runs.set_runs(runs)
+        if runs and not self.losses.series:
+            self.show_run(runs[0])
 
     def show_run(self, run: RunInfo) -> None:
         """Load the curves of a run that is not training."""
@@ -157,6 +162,11 @@ class Controller(QObject):
             quality.append((step, scores))
         self.losses.add(losses)
         self.quality.add(quality)
+
+    def _on_path(self) -> None:
+        if not self.state.active and (self.run_path is None or self.run_path.parent.parent != self.project.folder):
+            self._clear()
+        self.refresh_runs()
 
     # The run's thread --------------------------------------------------------------------------
 

@@ -66,7 +66,7 @@ class MainWindow(QMainWindow):
         self.data = DataPage(self.project, self.dataset, c.jobs)
         self.masks = MasksPage(self.project, self.dataset, c.jobs)
         self.train = TrainPage(self.project, self.dataset, c.runs, (c.losses, c.quality), c.previews)
-        self.inspect = InspectPage(self.project, self.dataset, c.runs, c.inference)
+        self.inspect = InspectPage(self.project, self.dataset, c.runs, c.jobs, c.inference)
         self.export = ExportPage(self.project, self.dataset, c.runs, c.inference)
         self.pages = {name: getattr(self, name) for name in PAGES}
         titles = (self.tr("Data"), self.tr("Masks"), self.tr("Train"), self.tr("Inspect"), self.tr("Export"))

@@ -50,6 +50,7 @@ QLabel[role="warn"] {{ color: {warn}; }}
 QLabel[role="good"] {{ color: {good}; }}
 QFrame[role="card"] {{ background: {surface}; border: 1px solid {border}; border-radius: 6px; }}
 QFrame[role="card"] QLabel {{ background: transparent; border: none; }}
+QFrame[role="card"] QCheckBox {{ background: transparent; }}
 QFrame[role="banner"] {{ background: {raised}; border: 1px solid {warn}; border-radius: 6px; }}
 QFrame[role="banner"] QLabel {{ background: transparent; border: none; }}
 QFrame[role="rail"] {{ background: {surface}; border: none; border-right: 1px solid {border}; border-radius: 0px; }}

@@ -1,8 +1,8 @@
 """What a sample of label files holds: the numbers or colours in them, how often, and whether they form areas.
 
 Colours and grey values that only ever occur on edges are strays of smoothing or of lossy compression. A value is *solid*
-when somewhere a pixel and its eight neighbours all have it: a class is, a stray is not. As classes of thin things (cracks,
-wires) may never be solid, a value that covers THIN_SHARE of the pixels is no stray either: those spread over many values.
+when somewhere a pixel and its eight neighbours all have it: a class is, a stray is not. Classes of thin things (cracks,
+wires) may never be solid: a colour that covers THIN_SHARE of the pixels and does not lie between two solid ones is one too.
 
 Importable without torch.
 """
@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from core.labels import IGNORE, Colour, Encoding, LabelSpaceError
 PIXEL_BUDGET = 64_000_000  # beyond the files asked for, labels are read until this many pixels are seen
 MAX_FILES = 1000
 THIN_SHARE = 0.002
+MIXTURE_DISTANCE = 8.0  # how far a mixture of two colours may be from the line between them, in RGB
+MAX_CLASSES = 254
 MAX_VALUES = 4096  # a sample with more different values than this holds photographs
 
 
@@ -55,12 +58,15 @@ class Evidence:
     palette: Mapping[int, Colour]
     lossy: bool  # some are JPEGs
 
-    @property
+    @cached_property
     def classes(self) -> list[int]:
         """Values that are no strays, sorted."""
-        return [value for value, share in self.shares.items() if value in self.solid or share >= THIN_SHARE]
+        thin = [value for value, share in self.shares.items() if share >= THIN_SHARE and value not in self.solid]
+        if self.storage is not Storage.COLOURS or not thin or len(self.solid) >= MAX_CLASSES:
+            return sorted(self.solid)
+        return sorted(self.solid | {value for value in thin if not _is_mixture(value, self.solid)})
 
-    @property
+    @cached_property
     def strays(self) -> list[int]:
         """The other values, sorted."""
         return sorted(self.shares.keys() - set(self.classes))
@@ -138,14 +144,14 @@ class _Tally:
             if image.mode not in ("P", "PA"):
                 return Storage.NUMBERS, values
             palette = pack(_palette_of(image))
-        for index, count in zip(*(part.tolist() for part in _unique(values)), strict=True):
+        for index, count in zip(*(part.tolist() for part in value_counts(values)), strict=True):
             self._palettes.setdefault(index, set()).add(int(palette[index]))
             self._shown[0][int(palette[index])] += count
         self._shown[1].update(np.unique(palette[solid_values(values)]).tolist())
         return Storage.PALETTE, values
 
     def _count(self, path: Path, storage: Storage, values: np.ndarray) -> None:
-        found, counts = _unique(values)
+        found, counts = value_counts(values)
         self._counts[storage].update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
         solid = solid_values(values)
         self._solid_pixels += solid.size
@@ -196,12 +202,18 @@ class _Tally:
         )
 
 
-def _unique(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if values.dtype == np.uint32:
-        return np.unique(values, return_counts=True)
-    counts = np.bincount(values.ravel())
-    found = np.flatnonzero(counts)
-    return found, counts[found]
+def value_counts(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The different values of an array, sorted, and how many pixels have each."""
+    flat = values.ravel()
+    if flat.dtype != np.uint32:
+        counts = np.bincount(flat)
+        found = np.flatnonzero(counts)
+        return found, counts[found]
+    # Labels are made of runs: sorting one pixel of each is many times as fast as sorting all.
+    starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]]))
+    lengths = np.diff(np.append(starts, flat.size))
+    found, position = np.unique(flat[starts], return_inverse=True)
+    return found, np.bincount(position, weights=lengths).astype(np.int64)
 
 
 def solid_values(values: np.ndarray) -> np.ndarray:
@@ -213,6 +225,19 @@ def solid_values(values: np.ndarray) -> np.ndarray:
     middle = values[1:-1]
     same &= (middle[:, :-2] == middle[:, 1:-1]) & (middle[:, 2:] == middle[:, 1:-1])
     return middle[:, 1:-1][same]
+
+
+def _is_mixture(value: int, solid: Iterable[int]) -> bool:
+    """Whether a packed colour lies between two of the others, as a smoothed edge's does."""
+    colour, ends = np.array(unpack(value), float), np.array([unpack(other) for other in solid], float)
+    if len(ends) < 2:
+        return False
+    starts, lines = ends[:, None], ends[None] - ends[:, None]
+    lengths = np.maximum((lines**2).sum(axis=-1, keepdims=True), 1e-9)
+    along = np.clip(((colour - starts) * lines).sum(axis=-1, keepdims=True) / lengths, 0, 1)
+    distances = np.linalg.norm(starts + along * lines - colour, axis=-1)
+    np.fill_diagonal(distances, np.inf)
+    return bool(distances.min() <= MIXTURE_DISTANCE)
 
 
 def unpack(value: int) -> Colour:

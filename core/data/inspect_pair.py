@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from core.data.evidence import solid_values
+from core.data.evidence import solid_values, value_counts
 from core.data.folders import Pair
 from core.data.reading import LabelEncodingError, ReadError, decode_image, decode_label, pack, read_bytes
 from core.data.statistics import Measure, measure
@@ -106,7 +106,7 @@ def value_word(value: int, space: LabelSpace) -> str:
 def _tally(values: np.ndarray, tables: Tables) -> tuple[np.ndarray, tuple[int, ...]]:
     """Pixels by id, and the values that are faults: of colours and masks only those that are no strays of smoothing."""
     packed = pack(values) if values.ndim == 3 else values
-    found, counts = _value_counts(packed)
+    found, counts = value_counts(packed)
     ids = tables.table[found]
     by_id = np.bincount(ids, weights=counts, minlength=256).astype(np.int64)
     unknown = found[ids == UNKNOWN]
@@ -117,14 +117,6 @@ def _tally(values: np.ndarray, tables: Tables) -> tuple[np.ndarray, tuple[int, .
         solid = np.unique(solid_values(packed))
         order = order[np.isin(unknown[order], solid)]
     return by_id, tuple(unknown[order].tolist())
-
-
-def _value_counts(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if packed.dtype == np.uint32:
-        return np.unique(packed, return_counts=True)
-    counts = np.bincount(packed.ravel())
-    found = np.flatnonzero(counts)
-    return found, counts[found]
 
 
 def _size(hw: tuple[int, int]) -> str:

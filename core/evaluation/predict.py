@@ -8,13 +8,13 @@ What is written:
 * ids: grey 8-bit, the value is the class. colours: 8-bit palette, the index is the class. overlay: RGB.
 * Every PNG carries a mark of this program. An existing file with the mark is replaced; any other is left alone and
   reported, and so is an image that cannot be read. An existing video is never replaced.
+* Of images that share a name and differ in suffix one is taken, as in training (see `core.data.folders`).
 """
 
 from __future__ import annotations
 
 import io
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from core.data.folders import Pair, scan
+from core.data.folders import Pair, Severity, scan
 from core.data.reading import VIDEO_SUFFIXES, ReadError, read_image, read_label
 from core.evaluation.metrics import ConfusionMatrix
 from core.evaluation.predictor import PredictionError, Predictor
@@ -151,33 +151,34 @@ def predict_path(
     """
     job = _Job(predictor, kind, tuple(palette), progress or (lambda done, total: None), cancelled or (lambda: False))
     if source.is_dir():
-        return job.run(_folder_outputs(source, output), output)
+        tasks, problems = _list_folder(source, output)
+        return job.run(tasks, output, problems)
     if not source.is_file():
         raise PredictionError(f"{source} does not exist; choose an image, a folder of images or a video.")
     if source.suffix.lower() not in VIDEO_SUFFIXES:
         target = output if output.suffix.lower() == ".png" else output / f"{source.stem}.png"
-        return job.run([(source, target)], target)
+        return job.run([(source, target)], target, [])
     if output.suffix.lower() in _CODECS:
         return job.film(source, output)
     return job.frames(source, output)
 
 
-def _folder_outputs(source: Path, output: Path) -> list[tuple[Path, Path]]:
-    """(image, its PNG); images of one name keep their suffix in the PNG's name. Earlier outputs inside are no input."""
-    here, there = source.resolve(), output.resolve()
-    if here == there:
+def _list_folder(source: Path, output: Path) -> tuple[list[tuple[Path, Path]], list[Warned]]:
+    """(image, its PNG) as `scan` lists them, and what it warns of. Earlier outputs inside the folder are no input."""
+    there = output.resolve()
+    if source.resolve() == there:
         raise PredictionError(f"{output} is the folder of the images; choose another folder for the predictions.")
-    pairs = [pair for pair in scan(source).pairs if not pair.image.resolve().is_relative_to(there)]
-    if not pairs:
+    found = scan(source)
+    if errors := [problem for problem in found.problems if problem.severity is Severity.ERROR]:
+        raise PredictionError(errors[0].message)
+    tasks = [
+        (pair.image, output / f"{pair.name}.png")
+        for pair in found.pairs
+        if not pair.image.resolve().is_relative_to(there)
+    ]
+    if not tasks:
         raise PredictionError(f"{source} holds no images; choose a folder with images.")
-    stems = Counter(str(p.image.relative_to(source).with_suffix("")).casefold() for p in pairs)
-    outputs = []
-    for pair in pairs:
-        relative = pair.image.relative_to(source)
-        is_shared = stems[str(relative.with_suffix("")).casefold()] > 1
-        name = f"{relative.name if is_shared else relative.stem}.png"
-        outputs.append((pair.image, output / relative.parent / name))
-    return outputs
+    return tasks, [Warned(problem.code, problem.message, source) for problem in found.problems]
 
 
 @dataclass(frozen=True)
@@ -188,32 +189,32 @@ class _Job:
     progress: Progress
     cancelled: Cancelled
 
-    def run(self, tasks: Sequence[tuple[Path, Path]], output: Path) -> Predicted:
+    def run(self, tasks: Sequence[tuple[Path, Path]], output: Path, problems: list[Warned]) -> Predicted:
         """Predict images one by one."""
-        problems: list[Warned] = []
-        for done, (image_path, target) in enumerate(tasks):
+        written = 0
+        for done, (image_path, target) in enumerate(tasks, start=1):
             if self.cancelled():
-                return Predicted(output, done - len(problems), tuple(problems), stopped=True)
+                return Predicted(output, written, tuple(problems), stopped=True)
             try:
                 image = read_image(image_path)
             except (ReadError, OSError) as error:
                 _report(problems.append, "unreadable", f"{error} It is left out.", image_path)
             else:
-                self._write(self._picture(image), target, problems)
-            self.progress(done + 1, len(tasks))
-        return Predicted(output, len(tasks) - len(problems), tuple(problems), stopped=False)
+                written += self._write(image, target, problems)
+            self.progress(done, len(tasks))
+        return Predicted(output, written, tuple(problems), stopped=False)
 
     def frames(self, source: Path, output: Path) -> Predicted:
         """Predict a video into a folder of PNGs, frame by frame."""
         problems: list[Warned] = []
-        done = 0
+        written = 0
         with _Video(source) as video:
-            for done, image in enumerate(video.images(), start=1):
+            for index, image in enumerate(video.images()):
                 if self.cancelled():
-                    return Predicted(output, done - 1 - len(problems), tuple(problems), stopped=True)
-                self._write(self._picture(image), output / f"frame_{done - 1:06d}.png", problems)
-                self.progress(done, max(done, video.length))
-        return Predicted(output, done - len(problems), tuple(problems), stopped=False)
+                    return Predicted(output, written, tuple(problems), stopped=True)
+                written += self._write(image, output / f"frame_{index:06d}.png", problems)
+                self.progress(index + 1, max(index + 1, video.length))
+        return Predicted(output, written, tuple(problems), stopped=False)
 
     def film(self, source: Path, output: Path) -> Predicted:
         """Predict a video into a video; when cancelled, it holds the frames so far."""
@@ -252,15 +253,16 @@ class _Job:
             case OutputKind.OVERLAY:
                 return Image.fromarray(overlay(image, ids, self.palette))
 
-    def _write(self, picture: Image.Image, target: Path, problems: list[Warned]) -> None:
+    def _write(self, image: np.ndarray, target: Path, problems: list[Warned]) -> bool:
+        """Predict an image and write the PNG, unless something of others stands there. Whether it was written."""
         if target.exists() and not _is_ours(target):
             message = f"{target} was not written by this program and is left as it is; choose another folder."
             _report(problems.append, "not_overwritten", message, target)
-            return
+            return False
         information = PngInfo()
         information.add_text(*_MARK)
         content = io.BytesIO()
-        picture.save(content, "PNG", pnginfo=information)
+        self._picture(image).save(content, "PNG", pnginfo=information)
         beside = target.with_name(f".{target.name}.tmp")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -270,6 +272,7 @@ class _Job:
             with suppress(OSError):
                 beside.unlink(missing_ok=True)
             raise PredictionError(f"{target} cannot be written ({error}); choose another folder.") from error
+        return True
 
 
 def _is_ours(path: Path) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.profiler import record_function
 
 from core.config import AugmentConfig, MaskDomain, RunConfig, TwinForward
 from core.data.augment import ColourDraw, colour_jitter, draw_colour, gaussian_blur
@@ -76,6 +77,11 @@ class Student:
             return self.network(image)
 
 
+def part(name: str) -> AbstractContextManager:
+    """Label a part of the step for profilers; costs next to nothing without one."""
+    return record_function(f"masktwins::{name}")
+
+
 def draw(config: RunConfig, batch: Batch, rng: Generators) -> StepDraws:
     """Draw what step t needs, each purpose from a generator of its own."""
     num_images, _, H, W = batch.target_image.shape
@@ -100,9 +106,9 @@ def _draw_augment(augment: AugmentConfig, num_images: int, rng: np.random.Genera
 
 def source_step(student: Student, images: Images) -> dict[str, Tensor]:
     """A step on the labelled camera alone: L_S. Gradients are left in the parameters; losses are returned detached."""
-    label = images.source_label
-    loss = cross_entropy(student(student.normalisation.apply(images.source)), label)
-    loss.backward()
+    with part("source"):
+        loss = cross_entropy(student(student.normalisation.apply(images.source)), images.source_label)
+        loss.backward()
     return {"source": loss.detach()}
 
 
@@ -118,20 +124,23 @@ def masktwins_step(
         The losses with their weights applied, detached, on the device; their sum is L.
     """
     weight = config.loss
-    teacher.update(student.network, t, config.training.ema_alpha)  # 1
+    with part("ema"):
+        teacher.update(student.network, t, config.training.ema_alpha)  # 1
 
     losses = source_step(student, images)  # 2
 
-    x_T = student.normalisation.apply(images.target)
-    with student.autocast():
-        z_T = teacher.logits(x_T)
-    plabel, q = pseudo_label(resize(z_T.float(), x_T.shape[-2:]), config.training.pseudo_label_threshold)  # 3
-    pweight = q[:, None, None] * images.target_valid
+    with part("teacher"):  # 3
+        x_T = student.normalisation.apply(images.target)
+        with student.autocast():
+            z_T = teacher.logits(x_T)
+        plabel, q = pseudo_label(resize(z_T.float(), x_T.shape[-2:]), config.training.pseudo_label_threshold)
+        pweight = q[:, None, None] * images.target_valid
 
     if draws.pasted_classes is not None and weight.mix_weight > 0:  # 4
-        mixed_image, mixed_label, mixed_weight = mixed(images, plabel, pweight, draws, student.normalisation)
-        loss = weight.mix_weight * cross_entropy(student(mixed_image), mixed_label, mixed_weight)
-        loss.backward()
+        with part("mix"):
+            mixed_image, mixed_label, mixed_weight = mixed(images, plabel, pweight, draws, student.normalisation)
+            loss = weight.mix_weight * cross_entropy(student(mixed_image), mixed_label, mixed_weight)
+            loss.backward()
         losses["mix"] = loss.detach()
 
     for masks, image, label, pixel_weight in (  # 5
@@ -139,8 +148,10 @@ def masktwins_step(
         (draws.source_masks, images.source, images.source_label, None),
     ):
         if masks and weight.twin_weight + weight.consistency_weight > 0:
-            x = augmented(image, draws.target, student.normalisation)
-            for name, loss in twin_losses(student, x, masks, label, pixel_weight, config).items():
+            with part("twins"):
+                x = augmented(image, draws.target, student.normalisation)
+                found = twin_losses(student, x, masks, label, pixel_weight, config)
+            for name, loss in found.items():
                 losses[name] = losses[name] + loss if name in losses else loss
     return losses
 

@@ -49,6 +49,7 @@ from core.training.session import Session, versions
 LOG = logging.getLogger(__name__)
 
 STATUS_INTERVAL_S = 2.0  # status.json is flushed to the disk each time: not at every step
+ENDED = ("finished", "stopped")
 METRICS = (
     "step", "phase", *LOSS_NAMES, "learning_rate", "seconds_per_step", "images_per_second", "memory_gib",
     "source_miou", "student_miou", "teacher_miou",
@@ -82,8 +83,9 @@ def adapt(control: RunControl, run: RunFolder) -> Iterator[Event]:
             sentence = _out_of_memory_sentence(run.config())
             run.write_status(state="failed", reason=sentence)
             raise RunError(sentence) from error
-        except GeneratorExit:
-            run.write_status(state="interrupted", reason="the program ended before the run did")
+        except GeneratorExit:  # closed early, or simply not asked again after the last event
+            if run.status().get("state") not in ENDED:
+                run.write_status(state="interrupted", reason="the program ended before the run did")
             raise
         except BaseException as error:
             run.write_status(state="failed", reason=f"{type(error).__name__}: {error}")

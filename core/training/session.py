@@ -20,7 +20,7 @@ from core.data.sampling import Batch, BatchSource, generator
 from core.evaluation.predict import evaluate
 from core.evaluation.predictor import Predictor
 from core.events import Model, Phase, RunError, Scores, Warned
-from core.method.step import Images, Student, draw, masktwins_step, source_step
+from core.method.step import Images, Student, draw, masktwins_step, part, source_step
 from core.method.teacher import Teacher
 from core.networks.build import NetworkError, Segmenter, build, build_empty
 from core.networks.store import StoreError, load_weights, model_card, read_card
@@ -103,7 +103,8 @@ class Session:
             losses = masktwins_step(
                 self.student, self.teacher, images, draws, self.config, self.step - training.source_steps
             )
-        bad = self.guard.apply(losses)
+        with part("optimiser"):
+            bad = self.guard.apply(losses)
         self.step += 1
         return losses, bad
 

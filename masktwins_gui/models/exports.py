@@ -16,16 +16,20 @@ Index = QModelIndex | QPersistentModelIndex
 
 @dataclass(frozen=True)
 class ExportRow:
-    """One written file. `verified` only where it was loaded again and compared."""
+    """One file that was written, loaded again and found to say the same as the network.
+
+    `largest_difference`: of a logit. `equal_pixels`: smallest share of pixels with the same class, 0..1.
+    """
 
     name: str
-    size: str
-    verified: bool
-    figures: str
+    num_bytes: int
+    largest_difference: float
+    equal_pixels: float
+    samples: tuple[str, ...]
 
 
 class ExportsModel(QAbstractTableModel):
-    """Rows of (verified, file, size, figures)."""
+    """Rows of (tick, file, size, figures); only verified files get here."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -54,9 +58,18 @@ class ExportsModel(QAbstractTableModel):
         row = self.rows[index.row()]
         match role:
             case Qt.ItemDataRole.DisplayRole:
-                return ("✓" if row.verified else "✕", row.name, row.size, row.figures)[index.column()]
+                return ("✓", row.name, _size(row.num_bytes), self._figures(row))[index.column()]
             case Qt.ItemDataRole.ForegroundRole if index.column() == 0:
-                return QColor(theme.GOOD if row.verified else theme.BAD)
+                return QColor(theme.GOOD)
             case Qt.ItemDataRole.ToolTipRole:
-                return row.figures
+                return "\n".join(row.samples)
         return None
+
+    def _figures(self, row: ExportRow) -> str:
+        return self.tr(
+            "{0:.3%} of the pixels get the same class; logits differ by {1:.1e} at most ({2} images)"
+        ).format(row.equal_pixels, row.largest_difference, len(row.samples))
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 1e6:.1f} MB" if num_bytes >= 1e5 else f"{num_bytes / 1e3:.1f} kB"

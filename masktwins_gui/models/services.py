@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from core.config import RunConfig
 from core.events import Model, Scores
+from masktwins_gui.models.exports import ExportRow
 
 T = TypeVar("T")
 Done = Callable[[T], None]
@@ -109,4 +110,6 @@ class Inference(Protocol):
         self, request: MeasureRequest, done: Done[tuple[Scores, Scores]], failed: Failed, progress: Progress
     ) -> Handle: ...
 
-    def export(self, request: ExportRequest, done: Done[Any], failed: Failed, progress: Progress) -> Handle: ...
+    def export(
+        self, request: ExportRequest, done: Done[tuple[ExportRow, ...]], failed: Failed, progress: Progress
+    ) -> Handle: ...

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, QSignalBlocker, Qt, Signal
+from PySide6.QtCore import QModelIndex, QSignalBlocker, QSize, Qt, Signal
+from PySide6.QtGui import QImage
 from PySide6.QtWidgets import (
     QButtonGroup,
     QComboBox,
@@ -28,9 +29,18 @@ from masktwins_gui.models.choices import choices
 from masktwins_gui.models.classes import ScoresModel
 from masktwins_gui.models.dataset import DatasetModel
 from masktwins_gui.models.images import ImagesModel
+from masktwins_gui.models.pictures import thumbnail
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.runs import RunInfo, RunsModel
-from masktwins_gui.models.services import Handle, Inference, MeasureRequest, ModelChoice, Prediction, PredictRequest
+from masktwins_gui.models.services import (
+    Handle,
+    Inference,
+    Jobs,
+    MeasureRequest,
+    ModelChoice,
+    Prediction,
+    PredictRequest,
+)
 from masktwins_gui.models.states import PageState
 from masktwins_gui.widgets.class_legend import ClassLegend
 from masktwins_gui.widgets.compare_view import CompareView
@@ -49,12 +59,15 @@ class InspectPage(QWidget):
         project: ProjectModel,
         dataset: DatasetModel,
         runs: RunsModel,
+        jobs: Jobs,
         inference: Inference,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self.setObjectName("inspect")
-        self._project, self._dataset, self._runs, self._inference = project, dataset, runs, inference
+        self._project, self._dataset, self._runs = project, dataset, runs
+        self._jobs, self._inference = jobs, inference
+        self._chosen_by_hand: set[QComboBox] = set()  # others follow the run as it grows
         self._measuring: Handle | None = None
         self._predicting: Handle | None = None
         self._make_bar()
@@ -69,6 +82,8 @@ class InspectPage(QWidget):
         self.list.setAccessibleName(self.tr("Target images"))
         self.list.setModel(self.images)
         self.list.setUniformItemSizes(True)
+        self.list.setIconSize(QSize(66, 50))
+        self.list.setSpacing(1)
         self.list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.compare = CompareView()
         self.legend = ClassLegend()
@@ -92,6 +107,9 @@ class InspectPage(QWidget):
         self.run.currentIndexChanged.connect(self._on_run)
         self.first.currentIndexChanged.connect(self._on_models)
         self.second.currentIndexChanged.connect(self._on_models)
+        for combo in (self.first, self.second):
+            combo.activated.connect(lambda _, combo=combo: self._chosen_by_hand.add(combo))
+        self.images.wanted.connect(self._make_thumbnail)
         self.list.selectionModel().currentChanged.connect(self._predict)
         self.filter.textChanged.connect(self._filter)
         self.opacity.valueChanged.connect(lambda value: self.compare.set_opacity(value / 100))
@@ -234,7 +252,7 @@ class InspectPage(QWidget):
         }
         offered = choices(run, words)
         for combo, wanted in ((self.first, Model.SOURCE), (self.second, Model.TEACHER)):
-            kept = combo.currentData()
+            kept = combo.currentData() if combo in self._chosen_by_hand else None
             blocker = QSignalBlocker(combo)
             combo.clear()
             for choice in offered:
@@ -276,6 +294,14 @@ class InspectPage(QWidget):
         self.images.set_pairs(pairs)
         if pairs:
             self.list.setCurrentIndex(self.images.index(0))
+
+    def _make_thumbnail(self, row: int) -> None:
+        pair, generation = self.images.pairs[row], self.images.generation
+
+        def show(image: QImage) -> None:
+            self.images.set_thumbnail(generation, row, image)
+
+        self._jobs.submit(f"inspect {generation} {row}", lambda _: thumbnail(pair, None, 0.0), show)
 
     # Predictions -------------------------------------------------------------------------------
 

@@ -89,6 +89,7 @@ class TrainPage(QWidget):
         self.dismiss_button.clicked.connect(self._dismiss)
         self.resume_menu.aboutToShow.connect(self._fill_resume_menu)
         runs.modelReset.connect(self._offer_resume)
+        runs.modelReset.connect(self._update_buttons)
         for signal in (dataset.changed, dataset.checked, project.path_changed):
             signal.connect(self._update_buttons)
         self.set_run_state(RunState.IDLE)
@@ -234,7 +235,6 @@ class TrainPage(QWidget):
         if before and after:
             text += self.tr(": source-only {0:.1f} → adapted {1:.1f} mIoU").format(before["miou"], after["miou"])
         self.show_message(text)
-        self.state_changed.emit(PageState.READY if event.stopped else PageState.DONE, 0)
 
     # Buttons -----------------------------------------------------------------------------------
 
@@ -259,6 +259,10 @@ class TrainPage(QWidget):
             self.state_changed.emit(PageState.ATTENTION, 0)
         elif not self._dataset.complete:
             self.state_changed.emit(PageState.EMPTY, 0)
+        else:
+            newest = next(iter(self._runs.runs), None)
+            done = newest is not None and newest.state == "finished"
+            self.state_changed.emit(PageState.DONE if done else PageState.READY, 0)
         if not self.state.active and reason and not self.log.toPlainText():
             self.message.setText(reason)
         elif self.message.text() == self.tr("Choose the folders on the Data page first"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from core.render import colourise, overlay
 from masktwins_gui.models.services import Prediction
@@ -19,27 +19,34 @@ class CompareView(QWidget):
         self.viewport = Viewport(self)
         self.first = ImageView("A", self.viewport)
         self.second = ImageView("B", self.viewport)
+        self.original = ImageView(self.tr("Target image"), self.viewport)
         self.truth = ImageView(self.tr("Ground truth"), self.viewport)
         self.swipe = SwipeView(self.viewport)
         self.swipe.setAccessibleName(self.tr("A left of the line, B right of it"))
-        for view, name in ((self.first, "a"), (self.second, "b"), (self.truth, "truth"), (self.swipe, "swipe")):
+        for view, name in (
+            (self.first, "a"),
+            (self.second, "b"),
+            (self.original, "image"),
+            (self.truth, "truth"),
+            (self.swipe, "swipe"),
+        ):
             view.setObjectName(f"inspect.view.{name}")
         self._prediction: Prediction | None = None
         self._opacity = 0.6
 
         beside = QWidget()
-        row = QHBoxLayout(beside)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(6)
-        for view in (self.first, self.second, self.truth):
-            row.addWidget(view)
+        grid = QGridLayout(beside)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setSpacing(6)
+        for index, view in enumerate((self.first, self.second, self.original, self.truth)):
+            grid.addWidget(view, index // 2, index % 2)
         self.stack = QStackedWidget()
         self.stack.addWidget(beside)
         self.stack.addWidget(self.swipe)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.stack)
-        self.truth.hide()
+        self.truth.set_hint(self.tr("no label"))
 
     def set_titles(self, first: str, second: str) -> None:
         self.first.set_caption(f"A · {first}")
@@ -64,7 +71,7 @@ class CompareView(QWidget):
     def _draw(self) -> None:
         shown = self._prediction
         if shown is None:
-            for view in (self.first, self.second, self.truth):
+            for view in (self.first, self.second, self.original, self.truth):
                 view.set_picture(None)
             self.swipe.set_pictures(None, None)
             return
@@ -73,7 +80,7 @@ class CompareView(QWidget):
         self.second.set_picture(second)
         self.swipe.set_pictures(first, second)
         fits = shown.label is not None and shown.label.shape == shown.image.shape[:2]
-        self.truth.setVisible(fits)
+        self.original.set_picture(shown.image)
         self.truth.set_picture(self._coloured(shown.label) if fits and shown.label is not None else None)
 
     def _coloured(self, label: np.ndarray) -> np.ndarray:

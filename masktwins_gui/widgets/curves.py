@@ -16,6 +16,9 @@ pg.setConfigOptions(imageAxisOrder="row-major", antialias=False)
 MARK_COLOURS = {"checkpoint": theme.GOOD, "pause": theme.WARN, "change": theme.INFO, "phase": "#8a8a8a"}
 
 
+FEW = 25  # points up to here are shown as dots
+
+
 class CurvePanel(QWidget):
     """Draws a CurveStore."""
 
@@ -28,7 +31,8 @@ class CurvePanel(QWidget):
         self._colours: dict[str, str] = {}
         self._marks: list[pg.InfiniteLine] = []
 
-        self.plot = pg.PlotWidget()
+        self._item = pg.PlotItem()
+        self.plot = pg.PlotWidget(plotItem=self._item)
         self.plot.setAccessibleName(self.tr("Curves by step"))
         self.plot.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.plot.getAxis("bottom").setHeight(44)
@@ -38,7 +42,7 @@ class CurvePanel(QWidget):
         self.plot.setMenuEnabled(False)
         self._cursor = pg.InfiniteLine(angle=90)
         self._cursor.hide()
-        self.plot.addItem(self._cursor, ignoreBounds=True)
+        self._item.addItem(self._cursor, ignoreBounds=True)
         self.readout = QLabel("")
         self.readout.setProperty("role", "muted")
         self.readout.setTextFormat(Qt.TextFormat.RichText)
@@ -51,7 +55,7 @@ class CurvePanel(QWidget):
         self.smoothing.setAccessibleName(self.tr("Smoothing"))
         self.smoothing.setToolTip(self.tr("Inertia of the smoothed line; the raw one stays, faint"))
         self.smoothing.setRange(0, 99)
-        self.smoothing.setMaximumWidth(90)
+        self.smoothing.setFixedWidth(70)
         self.smoothing.setValue(round(store.smoothing * 100))
         self._lay_out()
 
@@ -59,7 +63,7 @@ class CurvePanel(QWidget):
         store.marked.connect(self._draw_marks)
         self.log_box.toggled.connect(self._set_log)
         self.smoothing.valueChanged.connect(lambda value: store.set_smoothing(value / 100))
-        self.plot.scene().sigMouseMoved.connect(self._hover)
+        self.plot.scene().sigMouseMoved.connect(self._hover)  # pyright: ignore[reportAttributeAccessIssue] - pyqtgraph's scene
         self._colour()
         self.refresh()
 
@@ -86,10 +90,10 @@ class CurvePanel(QWidget):
         log = self.log_box.isChecked()
         for name, series in self._store.series.items():
             raw, smooth = self._lines.get(name) or self._add(name)
-            many = len(series) > 1  # a single point makes no line: show it as a dot
+            few = len(series) <= FEW  # a single point makes no line
             raw.setData(series.x, _positive(series.y) if log else series.y)
             smooth.setData(series.x, _positive(series.smooth) if log else series.smooth)
-            smooth.setSymbol(None if many else "o")
+            smooth.setSymbol("o" if few else None)  # pyright: ignore[reportArgumentType] - None means no symbol
             raw.setVisible(self._boxes[name].isChecked() and self._store.smoothing > 0)
 
     def _add(self, name: str) -> tuple[pg.PlotDataItem, pg.PlotDataItem]:
@@ -102,7 +106,7 @@ class CurvePanel(QWidget):
             line.setClipToView(True)
         pair[1].setSymbolBrush(colour)
         pair[1].setSymbolPen(None)
-        pair[1].setSymbolSize(7)
+        pair[1].setSymbolSize(5)
         self._lines[name] = pair
         box = QCheckBox(name)
         box.setObjectName(f"{self.objectName()}.{name}")
@@ -138,7 +142,7 @@ class CurvePanel(QWidget):
             pen = pg.mkPen(MARK_COLOURS.get(mark.kind, "#8a8a8a"), width=1, style=Qt.PenStyle.DashLine)
             line = pg.InfiniteLine(mark.step, angle=90, pen=pen)
             line.setZValue(-10)
-            self.plot.addItem(line, ignoreBounds=True)
+            self._item.addItem(line, ignoreBounds=True)
             self._marks.append(line)
 
     # Read-out ----------------------------------------------------------------------------------

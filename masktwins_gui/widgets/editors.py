@@ -51,8 +51,8 @@ class Editor(QWidget):
             control.setAccessibleName(name)
 
     def controls(self) -> list[QWidget]:
-        widgets = [self._row.itemAt(i).widget() for i in range(self._row.count())]
-        return [w for w in widgets if w is not None]
+        items = [self._row.itemAt(i) for i in range(self._row.count())]
+        return [widget for item in items if item is not None and (widget := item.widget()) is not None]
 
     def set_invalid(self, invalid: bool) -> None:
         for control in self.controls():

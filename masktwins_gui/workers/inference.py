@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject, QThread
 
 from core.events import Scores
+from masktwins_gui.models.exports import ExportRow
 from masktwins_gui.models.services import (
     ExportRequest,
     MeasureRequest,
@@ -24,7 +25,7 @@ from masktwins_gui.models.services import (
 from masktwins_gui.workers.tasks import Task
 
 if TYPE_CHECKING:
-    from core.evaluation.predict import Predictor
+    from core.evaluation.predictor import Predictor
     from core.networks.store import LoadedModel
 
 KEPT_MODELS = 4
@@ -49,7 +50,7 @@ class InferenceWorker(QThread):
         return self.submit("measure", lambda task: _measure(request, self._models, task), done, failed, progress)
 
     def export(self, request: ExportRequest, done: Callable, failed: Callable, progress: Callable) -> Task:
-        return self.submit("export", lambda task: _export(request, self._models, task), done, failed, progress)
+        return self.submit("export", lambda task: _export(request, task), done, failed, progress)
 
     def submit(
         self,
@@ -98,7 +99,7 @@ class _Models:
         self._kept: OrderedDict[tuple[ModelChoice, str, float], tuple[LoadedModel, Predictor]] = OrderedDict()
 
     def get(self, choice: ModelChoice, device: str = "cpu") -> tuple[LoadedModel, Predictor]:
-        from core.evaluation.predict import Predictor
+        from core.evaluation.predictor import Predictor
         from core.networks.store import load_model
 
         status = choice.path / "status.json"  # a run that trains on has new weights under the same name
@@ -151,13 +152,12 @@ def _measure(request: MeasureRequest, models: _Models, task: TaskContext) -> tup
     return scores[0], scores[1]
 
 
-def _export(request: ExportRequest, models: _Models, task: TaskContext) -> Any:
+def _export(request: ExportRequest, task: TaskContext) -> tuple[ExportRow, ...]:
     from core.export.bundle import Format, export
-
     from core.networks.store import load_model
 
     model = load_model(request.model.path, request.model.which, request.model.checkpoint)
-    return export(
+    report = export(
         model,
         request.out,
         [Format(name) for name in request.formats],
@@ -166,3 +166,10 @@ def _export(request: ExportRequest, models: _Models, task: TaskContext) -> Any:
         cancelled=task.cancelled,
         config=request.config,
     )
+    rows = []
+    for form, parity in report.parity.items():
+        path = report.path / f"model.{form.value}"
+        rows.append(
+            ExportRow(path.name, path.stat().st_size, parity.largest_difference, parity.equal_pixels, parity.samples)
+        )
+    return tuple(rows)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.labels import (
@@ -101,6 +101,7 @@ def spaces(draw) -> LabelSpace:
     return LabelSpace(draw(TEXT), classes, palette, encoding, values, colours)
 
 
+@settings(deadline=None)
 @given(spaces())
 def test_toml_gives_back_the_same_space(space):
     assert parse_space(tomllib.loads(space_to_toml(space))) == space

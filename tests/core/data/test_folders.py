@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.data import names
@@ -251,6 +251,7 @@ STEM = st.text("abcAB012_-. äé語", min_size=1, max_size=10).filter(
 )
 
 
+@settings(deadline=None)
 @given(stem=STEM, mark=st.sampled_from(names.LABEL_MARKS))
 def test_a_mark_is_taken_off_once(stem, mark):
     assert names.label_rank(stem + mark) is not None
@@ -258,6 +259,7 @@ def test_a_mark_is_taken_off_once(stem, mark):
     assert names.fold(stem + mark).startswith(names.label_base(stem + mark))
 
 
+@settings(deadline=None, max_examples=40)
 @given(stems=st.sets(STEM, max_size=12), folder=st.sampled_from(["", "a/", "a/b/"]))
 def test_equal_names_always_pair(tmp_path_factory, stems, folder):
     root = tmp_path_factory.mktemp("pairs")

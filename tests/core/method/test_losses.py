@@ -12,12 +12,18 @@ def tensor(array, *, grad=False):
 
 
 def test_golden_cross_entropy(golden):
-    logits, label, weight = tensor(golden["ce_logits"], grad=True), tensor(golden["ce_label"]), tensor(golden["ce_weight"])
+    logits, label, weight = (
+        tensor(golden["ce_logits"], grad=True),
+        tensor(golden["ce_label"]),
+        tensor(golden["ce_weight"]),
+    )
     assert cross_entropy(logits, label).item() == pytest.approx(golden["ce_loss_unweighted"].item(), rel=1e-6)
     loss = cross_entropy(logits, label, weight)
     assert loss.item() == pytest.approx(golden["ce_loss_weighted"].item(), rel=1e-6)
     loss.backward()
-    np.testing.assert_allclose(logits.grad, golden["ce_grad_weighted"], atol=1e-6 * np.abs(golden["ce_grad_weighted"]).max())
+    np.testing.assert_allclose(
+        logits.grad, golden["ce_grad_weighted"], atol=1e-6 * np.abs(golden["ce_grad_weighted"]).max()
+    )
 
 
 def test_golden_twin_losses_and_gradients(golden):

@@ -16,7 +16,9 @@ def test_golden_classmix(golden):
         label = torch.from_numpy(golden["cm_labels"][i])
         mask = paste_mask(label, chosen_table(golden[f"cm_chosen_{i}"]))
         np.testing.assert_array_equal(mask.numpy(), golden["cm_masks"][i, 0].astype(bool))
-        image = mix(mask, torch.from_numpy(golden["cm_img"][i : i + 1]), torch.from_numpy(golden["cm_tgt_img"][i : i + 1]))
+        image = mix(
+            mask, torch.from_numpy(golden["cm_img"][i : i + 1]), torch.from_numpy(golden["cm_tgt_img"][i : i + 1])
+        )
         np.testing.assert_array_equal(image.numpy(), golden[f"cm_mixed_img_{i}"])
         mixed_label = mix(mask, label, torch.from_numpy(golden["cm_plabel"][i : i + 1]))
         np.testing.assert_array_equal(mixed_label.numpy(), golden[f"cm_mixed_lbl_{i}"][0])

@@ -84,7 +84,9 @@ def test_the_losses_are_the_papers():
     losses = masktwins_step(student, teacher, images, draws, config, 0)
     z = student.network
     norm = Normalisation()
-    assert losses["source"].item() == pytest.approx(cross_entropy(z(norm.apply(images.source)), images.source_label).item())
+    assert losses["source"].item() == pytest.approx(
+        cross_entropy(z(norm.apply(images.source)), images.source_label).item()
+    )
 
     x_T = norm.apply(images.target)
     p = nn.functional.interpolate(z(x_T), size=(32, 48), mode="bilinear").softmax(1)
@@ -97,7 +99,9 @@ def test_the_losses_are_the_papers():
 
 
 def test_gradients_are_those_of_the_sum():
-    config, student, teacher, images, draws = setup(augment__colour_jitter=False, augment__blur=False, augment__class_mix=False)
+    config, student, teacher, images, draws = setup(
+        augment__colour_jitter=False, augment__blur=False, augment__class_mix=False
+    )
     masktwins_step(student, teacher, images, draws, config, 0)
     accumulated = gradients(student.network)
     student.network.zero_grad()
@@ -192,11 +196,13 @@ def test_the_step_never_waits_for_the_device():
     assert draws.mixed.colour is not None
     blurred = AugmentDraw(draws.target.colour, sigma=0.7)
     with NoSynchronisation():
-        masktwins_step(student, teacher, images, StepDraws(draws.pasted_classes, blurred, blurred, draws.target_masks), config, 3)
+        masktwins_step(
+            student, teacher, images, StepDraws(draws.pasted_classes, blurred, blurred, draws.target_masks), config, 3
+        )
 
 
 def test_draws_are_a_function_of_seed_and_step():
-    config, _, _, _, first = setup()
-    _, _, _, _, again = setup()
+    *_, first = setup()
+    *_, again = setup()
     assert np.array_equal(first.target_masks[0], again.target_masks[0])
     assert np.array_equal(first.pasted_classes, again.pasted_classes)

@@ -23,7 +23,7 @@ from core.events import (
 )
 from core.training.engine import adapt
 from core.training.session import Session
-from tests.core.training.conftest import final_weights, tiny_config, train
+from tests.core.tiny import final_weights, tiny_config, train
 
 
 def of(events, kind):
@@ -68,7 +68,9 @@ def test_previews_hold_owned_pictures_and_are_kept_on_disk(make_run):
 
 def test_previews_and_evaluations_change_nothing(make_run):
     plain = make_run("plain", training__evaluation_interval=0, training__keep_checkpoints=99)
-    watched = make_run("watched", training__preview_interval=1, training__evaluation_interval=1, training__log_interval=1)
+    watched = make_run(
+        "watched", training__preview_interval=1, training__evaluation_interval=1, training__log_interval=1
+    )
     train(plain)
     train(watched)
     assert final_weights(plain) == final_weights(watched)

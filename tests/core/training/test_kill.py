@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 
-from tests.core.training.conftest import final_weights, train
+from tests.core.tiny import final_weights, train
 
 # Trains the run named on the command line and kills itself, without a word, after the N-th event.
 SCRIPT = """

@@ -1,11 +1,11 @@
+"""A tiny two-camera dataset and runs on it that take about a second."""
+
 from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
 
 from core.config import RunConfig
-from core.data.listing import create_run
 from core.events import RunControl
 from core.runs import RunFolder
 from core.settings import with_changes
@@ -20,7 +20,9 @@ def write_scene(folder: Path, name: str, rng: np.random.Generator, *, dark: bool
     label[: rng.integers(16, 40)] = 1
     y, x = rng.integers(0, 40, 2)
     label[y : y + 20, x : x + 20] = 2
-    image = np.array([(90, 70, 50), (200, 160, 120), (40, 40, 220)], np.float64)[label] + rng.normal(0, 12, (SIDE, SIDE, 3))
+    image = np.array([(90, 70, 50), (200, 160, 120), (40, 40, 220)], np.float64)[label] + rng.normal(
+        0, 12, (SIDE, SIDE, 3)
+    )
     if dark:
         image = image * (0.7, 0.5, 0.5)
     (folder / "images").mkdir(parents=True, exist_ok=True)
@@ -28,16 +30,6 @@ def write_scene(folder: Path, name: str, rng: np.random.Generator, *, dark: bool
     if labels:
         (folder / "labels").mkdir(exist_ok=True)
         cv2.imwrite(str(folder / "labels" / f"{name}.png"), label)
-
-
-@pytest.fixture(scope="session")
-def tiny_data(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("tiny")
-    rng = np.random.default_rng(0)
-    for name, count, dark, labels in (("source", 6, False, True), ("target", 5, True, False), ("eval", 3, True, True)):
-        for i in range(count):
-            write_scene(root / name, f"{name}{i}", rng, dark=dark, labels=labels)
-    return root
 
 
 def tiny_config(root: Path, **changes) -> RunConfig:
@@ -63,16 +55,6 @@ def tiny_config(root: Path, **changes) -> RunConfig:
         "training.preview_interval": 0,
     }
     return with_changes(RunConfig(), {**base, **{key.replace("__", "."): value for key, value in changes.items()}})
-
-
-@pytest.fixture
-def make_run(tiny_data, tmp_path):
-    """Make a run's folder; settings as keywords, section__field=value."""
-
-    def make(name: str = "run", **changes) -> RunFolder:
-        return create_run(tiny_config(tiny_data, **changes), tmp_path / name)
-
-    return make
 
 
 def train(run: RunFolder, control: RunControl | None = None) -> list:

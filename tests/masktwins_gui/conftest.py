@@ -1,0 +1,99 @@
+"""Fixtures of the window's tests: offscreen, with settings of their own, and nothing left running behind them."""
+
+import gc
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import pytest
+import shiboken6
+from PySide6.QtCore import QSettings, QThread, QTimer
+from PySide6.QtWidgets import QApplication
+
+from core import settings
+from core.config import RunConfig
+from core.data.demo import make_demo
+from masktwins_gui import theme
+from masktwins_gui.main_window import MainWindow
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(qapp: QApplication) -> Iterator[None]:
+    """Fail on a QThread, a repeating QTimer or a Python thread that outlives its test."""
+    before = set(threading.enumerate())
+    yield
+    qapp.processEvents()
+    alive = [o for o in gc.get_objects() if isinstance(o, QThread | QTimer) and shiboken6.isValid(o)]
+    threads = [o for o in alive if isinstance(o, QThread) and o is not QThread.currentThread() and o.isRunning()]
+    timers = [o for o in alive if isinstance(o, QTimer) and o.isActive() and not o.isSingleShot()]
+    ours = [t for t in threads if t is not qapp.thread()]
+    assert not ours, f"running threads: {ours}"
+    assert not timers, f"running timers: {[(t.interval(), t.parent()) for t in timers]}"
+    leaked = [t for t in set(threading.enumerate()) - before if not t.daemon]
+    assert not leaked, f"running Python threads: {leaked}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def themed(qapp: QApplication) -> None:
+    theme.apply(qapp, theme.Theme.DARK)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> QSettings:
+    return QSettings(str(tmp_path / "settings.ini"), QSettings.Format.IniFormat)
+
+
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
+    """Two cameras, six tiny images each, and settings for a run of seconds."""
+    data = make_demo(tmp_path_factory.mktemp("demo"), source=6, target=6, evaluation=3, size=(64, 96))
+    changes = {
+        "network.architecture": "unet",
+        "network.encoder": "tu-pvt_v2_b0",
+        "network.weights": "none",
+        "mask.block_size": 8,
+        "training.steps": 6,
+        "training.source_steps": 4,
+        "training.crop_size": 64,
+        "training.warmup_steps": 1,
+        "training.log_interval": 1,
+        "training.preview_interval": 2,
+        "training.checkpoint_interval": 4,
+        "training.evaluation_interval": 3,
+        "training.device": "cpu",
+        "training.threads": 1,
+    }
+    return settings.with_changes(RunConfig(data=data), changes)
+
+
+@pytest.fixture
+def project_file(small_data: RunConfig, tmp_path: Path) -> Path:
+    path = tmp_path / "project" / "project.toml"
+    path.parent.mkdir()
+    settings.save(small_data, path)
+    return path
+
+
+@pytest.fixture
+def make_window(qtbot: Any, store: QSettings) -> Iterator[Callable[..., MainWindow]]:
+    """Make windows; each is closed at the end without questions, and its threads are waited for."""
+    made: list[MainWindow] = []
+
+    def make(engine: Any = None) -> MainWindow:
+        window = MainWindow(store, engine)
+        qtbot.addWidget(window)
+        window.show()
+        made.append(window)
+        return window
+
+    yield make
+    for window in made:
+        window.project._saved = window.project.config
+        if window.controller.state.active:
+            window.controller.stop()
+            qtbot.waitUntil(lambda window=window: not window.controller.state.active, timeout=30_000)
+        window.close()

@@ -1,0 +1,137 @@
+"""The Qt models keep Qt's rules, before and after they are filled."""
+
+import math
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor, QImage
+from PySide6.QtTest import QAbstractItemModelTester
+
+from core.data.folders import Pair, Problem, Severity
+from core.events import Scores
+from core.labels import LabelSpace
+from core.runs import RunFolder
+from masktwins_gui.models.classes import ClassesModel, ScoresModel
+from masktwins_gui.models.exports import ExportRow, ExportsModel
+from masktwins_gui.models.images import THUMBNAIL, ImagesModel
+from masktwins_gui.models.problems import ProblemsModel
+from masktwins_gui.models.runs import RunsModel, list_runs, read_run
+
+SPACE = LabelSpace("two", ("road", "sky"), ((1, 2, 3), (4, 5, 6)))
+PROBLEMS = (
+    Problem("w", Severity.WARNING, "few images", (Path("a.png"), Path("b.png"))),
+    Problem("e", Severity.ERROR, "not an image", (Path("c.png"),)),
+)
+
+
+def tested(model):
+    return QAbstractItemModelTester(model, QAbstractItemModelTester.FailureReportingMode.Fatal)
+
+
+def texts(model):
+    columns = range(model.columnCount())
+    return [[model.data(model.index(row, column)) for column in columns] for row in range(model.rowCount())]
+
+
+def test_problems_show_errors_first(qapp):
+    model = ProblemsModel()
+    tester = tested(model)
+    model.set_problems(PROBLEMS)
+    assert texts(model) == [["✕ Error", "not an image", 1], ["▲ Warning", "few images", 2]]
+    assert model.num_errors() == 1
+    assert model.paths(1) == (Path("a.png"), Path("b.png"))
+    model.set_problems(())
+    assert model.rowCount() == 0
+    del tester
+
+
+def test_classes_show_colour_name_and_share(qapp):
+    model = ClassesModel()
+    tester = tested(model)
+    model.set_space(SPACE, {"road": 0.25, "sky": 0.0001})
+    assert texts(model) == [[0, "road", "25.0 %"], [1, "sky", "< 0.1 %"]]
+    assert model.data(model.index(1, 1), Qt.ItemDataRole.DecorationRole) == QColor(4, 5, 6)
+    del tester
+
+
+def test_scores_show_the_difference_and_the_mean(qapp):
+    model = ScoresModel()
+    tester = tested(model)
+    before = Scores(20.0, 30.0, {"road": 20.0, "sky": math.nan}, ())
+    after = Scores(45.0, 60.0, {"road": 50.0, "sky": 40.0}, ())
+    model.set_scores(before, after, SPACE.palette)
+    assert texts(model) == [
+        ["road", "20.0", "50.0", "+30.0"],
+        ["sky", "–", "40.0", "–"],
+        ["mean IoU", "20.0", "45.0", "+25.0"],
+    ]
+    model.set_scores(None, None, ())
+    assert model.rowCount() == 0
+    del tester
+
+
+def test_images_ask_for_a_thumbnail_once_and_take_no_stale_one(qapp):
+    model = ImagesModel()
+    tester = tested(model)
+    model.set_pairs([Pair(Path(f"{n}.png"), None, n) for n in "abc"])
+    wanted = []
+    model.wanted.connect(wanted.append)
+    first = model.index(0)
+    for _ in range(2):
+        model.data(first, Qt.ItemDataRole.DecorationRole)
+    assert wanted == [] or wanted == [0]  # the tester may have asked before
+    image = QImage(THUMBNAIL, QImage.Format.Format_RGB888)
+    image.fill(QColor("red"))
+    generation = model.generation
+    model.set_thumbnail(generation, 0, image)
+    shown = model.data(first, Qt.ItemDataRole.DecorationRole).toImage()
+    assert shown.pixelColor(1, 1) == QColor("red")
+    model.set_pairs([Pair(Path("z.png"), None, "z")])
+    model.set_thumbnail(generation, 0, image)
+    assert model.data(model.index(0), Qt.ItemDataRole.DecorationRole).toImage().pixelColor(1, 1).alpha() == 0
+    del tester
+
+
+def test_exports(qapp):
+    model = ExportsModel()
+    tester = tested(model)
+    model.set_rows([ExportRow("model.onnx", 1_500_000, 2e-6, 1.0, ("a.png", "b.png"))])
+    (row,) = texts(model)
+    assert row[:3] == ["✓", "model.onnx", "1.5 MB"]
+    assert "100.000%" in row[3]
+    assert "2.0e-06" in row[3]
+    del tester
+
+
+@pytest.fixture
+def runs(small_data, tmp_path):
+    for name, state in (("old-01", "finished"), ("dusk-02", "running"), ("dusk-03", "stopped")):
+        run = RunFolder(tmp_path / "runs" / name)
+        run.create(small_data)
+        run.write_status(state=state, step=3)
+    (tmp_path / "runs" / "junk").mkdir()
+    return tmp_path
+
+
+def test_runs_are_listed_and_a_crash_is_told_from_a_run_at_work(runs, qapp):
+    model = RunsModel()
+    tester = tested(model)
+    model.set_runs(list_runs(runs))
+    by_name = {run.name: run for run in model.runs}
+    assert set(by_name) == {"old-01", "dusk-02", "dusk-03"}
+    assert by_name["dusk-02"].crashed
+    assert by_name["dusk-02"].resumable
+    assert by_name["dusk-03"].resumable
+    assert not by_name["old-01"].resumable
+    with RunFolder(runs / "runs" / "dusk-02").lock():
+        held = read_run(runs / "runs" / "dusk-02")
+        assert held is not None
+        assert not held.crashed
+    assert "ended unexpectedly, 3 / 10" in model.state_text(by_name["dusk-02"])
+    del tester
+
+
+def test_a_run_whose_configuration_is_broken_is_left_out(runs):
+    (runs / "runs" / "dusk-03" / "run.toml").write_text("[[[")
+    assert {run.name for run in list_runs(runs)} == {"old-01", "dusk-02"}
