@@ -47,7 +47,8 @@ CASES = (
 
 def run_bench(steps: int, device: str = "auto", progress: Callable[[str], None] | None = None) -> dict[str, Any]:
     """Measure every case. Raises RunError where the device is not there."""
-    rows = []
+    rows: list[dict[str, Any]] = []
+    session: Session | None = None
     with TemporaryDirectory() as folder:
         data = make_demo(Path(folder) / "data", source=16, target=16, evaluation=1, size=(288, 384))
         base = {
@@ -61,6 +62,7 @@ def run_bench(steps: int, device: str = "auto", progress: Callable[[str], None] 
             run = create_run(config, Path(folder) / case.name.replace(" ", "-"))
             session = Session(config, run, list_run(run), None)
             rows.append({"name": case.name, **_measure(session, steps)})
+    assert session is not None
     compute = session.compute
     return {
         "device": compute.device,
@@ -126,7 +128,7 @@ def _gemm_gflops(device: str, size: int = 1024) -> float:
     for _ in range(7):
         _synchronise(device)
         started = time.perf_counter()
-        a @ a
+        torch.mm(a, a)
         _synchronise(device)
         times.append(time.perf_counter() - started)
     return 2 * size**3 / statistics.median(times) / 1e9

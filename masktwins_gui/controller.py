@@ -200,12 +200,11 @@ class Controller(QObject):
 
     def _drain(self) -> None:
         events = self._mailbox.take()
+        for event in events:
+            self._handle(event)  # a resumed run's old rows come in here, before the new ones
         steps = [event for event in events if isinstance(event, StepDone)]
         if steps:
             self.losses.add((event.step, event.losses) for event in steps)
-        for event in events:
-            self._handle(event)
-        if steps:
             self.stepped.emit(steps[-1])
 
     def _handle(self, event: Event) -> None:

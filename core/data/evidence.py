@@ -147,7 +147,7 @@ class _Tally:
         for index, count in zip(*(part.tolist() for part in value_counts(values)), strict=True):
             self._palettes.setdefault(index, set()).add(int(palette[index]))
             self._shown[0][int(palette[index])] += count
-        self._shown[1].update(np.unique(palette[solid_values(values)]).tolist())
+        self._shown[1].update(value_counts(palette[solid_values(values)])[0].tolist())
         return Storage.PALETTE, values
 
     def _count(self, path: Path, storage: Storage, values: np.ndarray) -> None:
@@ -155,7 +155,7 @@ class _Tally:
         self._counts[storage].update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
         solid = solid_values(values)
         self._solid_pixels += solid.size
-        self._solid[storage].update(np.unique(solid).tolist())
+        self._solid[storage].update(value_counts(solid)[0].tolist())
         if len(self._counts[storage]) > MAX_VALUES and len(self._solid[storage]) < len(self._counts[storage]) // 2:
             raise LabelSpaceError(
                 f"The labels look like photographs: {path.name} and the others hold more than {MAX_VALUES} different "
@@ -205,6 +205,8 @@ class _Tally:
 def value_counts(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The different values of an array, sorted, and how many pixels have each."""
     flat = values.ravel()
+    if not flat.size:
+        return flat, np.zeros(0, np.int64)
     if flat.dtype != np.uint32:
         counts = np.bincount(flat)
         found = np.flatnonzero(counts)

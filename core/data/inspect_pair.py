@@ -114,7 +114,7 @@ def _tally(values: np.ndarray, tables: Tables) -> tuple[np.ndarray, tuple[int, .
         return by_id, ()
     order = np.argsort(-counts[ids == UNKNOWN], kind="stable")
     if tables.space.encoding in (Encoding.COLOURS, Encoding.BINARY) and by_id[UNKNOWN] <= STRAY_SHARE * packed.size:
-        solid = np.unique(solid_values(packed))
+        solid, _ = value_counts(solid_values(packed))
         order = order[np.isin(unknown[order], solid)]
     return by_id, tuple(unknown[order].tolist())
 

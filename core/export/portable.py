@@ -21,7 +21,7 @@ from torch.export import Dim, ExportedProgram
 
 from core.export.errors import ExportError
 from core.labels import LabelSpace
-from core.networks.segmenter import Segmenter, resize
+from core.networks.segmenter import Segmenter, resize, smallest_cells
 
 Run = Callable[[np.ndarray], np.ndarray]  # image to logits, both float32
 
@@ -33,8 +33,8 @@ class PortableSegmenter(nn.Module):
     """A segmenter with everything before and after it, written so that no operation compares H or W with a constant.
 
     Padding and cropping select rows and columns by index, because padding and slicing by computed amounts make
-    torch.export guard the sizes it saw. Gives what the segmenter gives, resized to the image; only where a side
-    is exactly one stride does this pad to two and the segmenter not.
+    torch.export guard the sizes it saw. Gives what the segmenter gives, resized to the image; only a side below 64
+    pixels that is a multiple of the stride is padded here and not there.
     """
 
     def __init__(self, segmenter: Segmenter) -> None:
@@ -42,6 +42,7 @@ class PortableSegmenter(nn.Module):
         self.encoder = segmenter.encoder
         self.head = segmenter.head
         self.stride = segmenter.stride
+        self.smallest = smallest_cells(segmenter.stride)
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(segmenter.normalisation.mean).view(1, 3, 1, 1))
@@ -64,7 +65,7 @@ class PortableSegmenter(nn.Module):
 
     def _padded(self, side: int) -> int:
         # core.networks.segmenter.padded_side, in terms that a symbolic side can go through.
-        return cast("int", torch.sym_max((side + self.stride - 1) // self.stride, 2) * self.stride)
+        return cast("int", torch.sym_max((side + self.stride - 1) // self.stride, self.smallest) * self.stride)
 
 
 def trace(segmenter: Segmenter) -> ExportedProgram:

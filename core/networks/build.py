@@ -51,17 +51,17 @@ def build(network: NetworkConfig, num_classes: int) -> Segmenter:
 
 
 def _from_hub(description: NetworkDescription, num_classes: int) -> Segmenter:
-    construct_check = construct(description, num_classes, Normalisation())  # refuse a wrong name before any download
+    build_empty(description, num_classes, Normalisation())  # refuses what does not fit before anything is downloaded
     weights = hub_weights(description.encoder)
     description = replace(description, weights="imagenet", weights_licence=imagenet_licence(description.encoder))
+    is_timm = description.encoder.startswith("tu-")
     try:
-        if description.encoder.startswith("tu-"):
-            return construct(description, num_classes, weights.normalisation, weights.path)
-        construct_check.encoder.load_state_dict(read_weights(weights.path))
-    except (SafetensorError, StoreError, RuntimeError) as error:
+        segmenter = construct(description, num_classes, weights.normalisation, weights.path if is_timm else None)
+        if not is_timm:
+            segmenter.encoder.load_state_dict(read_weights(weights.path))
+    except (SafetensorError, StoreError, RuntimeError, NetworkError) as error:
         raise NetworkError(f"{weights.path} is damaged ({error}); delete it, and it is downloaded again.") from error
-    construct_check.description, construct_check.normalisation = description, weights.normalisation
-    return construct_check
+    return segmenter
 
 
 def _from_path(description: NetworkDescription, num_classes: int, path: Path) -> Segmenter:

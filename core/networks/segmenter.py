@@ -23,6 +23,7 @@ from core.config import Architecture
 from core.networks.licences import OWN_WEIGHTS, code_licence
 from core.pixels import Normalisation
 
+SMALLEST_SIDE = 64  # pixels that a smaller side is padded to
 DROP_PATH = 0.1  # of transformers and their kin, as in SegFormer's own training
 _DROP_PATH_FAMILIES = ("pvt_v2", "swin", "convnext")  # MiT has it built in
 _FAMILIES: dict[Architecture, type[Any]] = {
@@ -105,8 +106,15 @@ class Segmenter(nn.Module):
 
 
 def padded_side(side: int, stride: int) -> int:
-    """Side in pixels after padding: a multiple of the stride, and two at least, for one cell is too little to tell from."""
-    return max(-(-side // stride), 2) * stride
+    """Side in pixels after padding: a multiple of the stride, and at least `SMALLEST_SIDE`, below which there is too
+    little to tell anything from.
+    """
+    return max(-(-side // stride), smallest_cells(stride)) * stride
+
+
+def smallest_cells(stride: int) -> int:
+    """Strides that fill the smallest side that is padded to."""
+    return -(-SMALLEST_SIDE // stride)
 
 
 def resize(values_BCHW: Tensor, size: tuple[int, int]) -> Tensor:

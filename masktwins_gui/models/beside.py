@@ -37,22 +37,21 @@ def propose(role: str, chosen: Path) -> dict[str, Path]:
     if not chosen.is_dir():
         return {}
     same = _domain(role)
-    found: dict[str, Path] = {}
+    found: dict[str, tuple[Path, bool]] = {}
     for base in (chosen.parent, chosen.parent.parent):
         for folder in _folders(base):
-            if folder == chosen:
-                continue
             words = _words(folder.relative_to(base), base)
+            measures = bool(words & MEASURE)
             for other in ROLES:
-                if (
-                    other != role
-                    and other not in found
-                    and _fits(other, words, beside=folder.parent == chosen.parent, same=same)
-                ):
-                    found[other] = folder
-    if "evaluation_images" in found and "target_labels" not in found and role != "target_labels":
+                known = found.get(other)
+                better = known is None or (other == "target_labels" and measures and not known[1])
+                beside = folder.parent == chosen.parent
+                if folder != chosen and other != role and better and _fits(other, words, beside=beside, same=same):
+                    found[other] = (folder, measures)
+    labels = chosen if role == "target_labels" else found.get("target_labels", (None,))[0]
+    if "evaluation_images" in found and (labels is None or labels.parent != found["evaluation_images"][0].parent):
         del found["evaluation_images"]
-    return found
+    return {other: folder for other, (folder, _) in found.items()}
 
 
 def _domain(role: str) -> str:
@@ -79,7 +78,12 @@ def _fits(role: str, words: set[str], *, beside: bool, same: str) -> bool:
 
 
 def _words(relative: Path, base: Path) -> set[str]:
-    text = "/".join(relative.parts) if len(relative.parts) > 1 else f"{base.name}/{relative}"
+    """Words of the path below the base; the base's own name counts where it names a camera."""
+    above = _split(base.name)
+    return _split("/".join(relative.parts)) | (above if above & (SOURCE | TARGET) else set())
+
+
+def _split(text: str) -> set[str]:
     spaced = re.sub(r"([a-z])([A-Z])", r"\1 \2", text)
     return {word for word in re.split(r"[^a-z0-9]+", f"{text} {spaced}".lower()) if word}
 
@@ -88,7 +92,7 @@ def _folders(base: Path) -> list[Path]:
     """Leaf-like folders one and two levels below the base, by name."""
     found = []
     for folder in _children(base):
-        inner = [child for child in _children(folder) if _words(Path(child.name), folder) & (LABELS | IMAGES)]
+        inner = [child for child in _children(folder) if _split(child.name) & (LABELS | IMAGES)]
         found += inner or [folder]
     return sorted(found)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, QSize, Qt, Signal
-from PySide6.QtGui import QImage, QPixmap
+from PySide6.QtGui import QIcon, QImage, QPixmap
 
 from core.data.folders import Pair
 
@@ -26,10 +26,11 @@ class ImagesModel(QAbstractListModel):
         super().__init__(parent)
         self.pairs: tuple[Pair, ...] = ()
         self.generation = 0  # thumbnails asked for before the last `set_pairs` are not taken
-        self._pictures: OrderedDict[int, QPixmap] = OrderedDict()
+        self._pictures: OrderedDict[int, QIcon] = OrderedDict()
         self._asked: set[int] = set()
-        self._blank = QPixmap(THUMBNAIL)
-        self._blank.fill(Qt.GlobalColor.transparent)
+        blank = QPixmap(THUMBNAIL)
+        blank.fill(Qt.GlobalColor.transparent)
+        self._blank = QIcon(blank)
 
     def set_pairs(self, pairs: Sequence[Pair]) -> None:
         self.beginResetModel()
@@ -44,7 +45,7 @@ class ImagesModel(QAbstractListModel):
         if generation != self.generation:
             return
         self._asked.discard(row)
-        self._pictures[row] = QPixmap.fromImage(image)
+        self._pictures[row] = QIcon(QPixmap.fromImage(image))  # an icon follows the view's icon size
         while len(self._pictures) > KEPT:
             self._pictures.popitem(last=False)
         index = self.index(row)
@@ -69,7 +70,7 @@ class ImagesModel(QAbstractListModel):
                 return pair
         return None
 
-    def _thumbnail(self, row: int) -> QPixmap:
+    def _thumbnail(self, row: int) -> QIcon:
         if row in self._pictures:
             return self._pictures[row]
         if row not in self._asked:

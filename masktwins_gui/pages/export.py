@@ -64,6 +64,7 @@ class ExportPage(QWidget):
         self.setObjectName("export")
         self._project, self._dataset, self._runs, self._inference = project, dataset, runs, inference
         self._task: Handle | None = None
+        self._chosen_by_hand = False  # else the choice follows the run as it grows
         self.run_box = _combo("export.source_run", self.tr("Run"))
         self.model_box = _combo("export.checkpoint", self.tr("Checkpoint and model"))
         self.formats = {
@@ -114,6 +115,7 @@ class ExportPage(QWidget):
         runs.modelReset.connect(self._on_runs)
         self.run_box.currentIndexChanged.connect(self._on_run)
         self.model_box.currentIndexChanged.connect(self._say_elsewhere)
+        self.model_box.activated.connect(self._choose_by_hand)
         self.folder.chosen.connect(self._say_elsewhere)
         for box in self.formats.values():
             box.toggled.connect(self._update_button)
@@ -210,7 +212,7 @@ class ExportPage(QWidget):
             "step {0}": self.tr("step {0}"),
         }
         offered = choices(run, words)
-        kept = self.model_box.currentData()
+        kept = self.model_box.currentData() if self._chosen_by_hand else None
         blocker = QSignalBlocker(self.model_box)
         self.model_box.clear()
         for choice in offered:
@@ -221,6 +223,9 @@ class ExportPage(QWidget):
         if self.folder.path is None or self.folder.path.name == "export":
             self.folder.set_path(run.path / "export")
         self._say_elsewhere()
+
+    def _choose_by_hand(self) -> None:
+        self._chosen_by_hand = True
 
     def _chosen_formats(self) -> tuple[str, ...]:
         return tuple(name for name, box in self.formats.items() if box.isChecked())

@@ -41,7 +41,9 @@ def preview(step: int, value: int = 0) -> PreviewReady:
 
 
 def started(run: RunFolder, first_step: int = 0) -> RunStarted:
-    return RunStarted(run.path, 4, 1000, first_step, "cpu", "no CUDA device found", ("road", "sky"), ((1, 2, 3), (4, 5, 6)))
+    return RunStarted(
+        run.path, 4, 1000, first_step, "cpu", "no CUDA device found", ("road", "sky"), ((1, 2, 3), (4, 5, 6))
+    )
 
 
 class FakeEngine:
@@ -78,7 +80,9 @@ class FakeEngine:
             yield preview(step, step % 256)
         yield Evaluated(step, Model.TEACHER, SCORES)
         yield CheckpointSaved(step, run.path / "checkpoints" / "step-000001", 0.1)
-        yield Finished(step, stopped=control.stopping, result={"source_only": {"miou": 40.0}, "teacher": {"miou": 50.0}})
+        yield Finished(
+            step, stopped=control.stopping, result={"source_only": {"miou": 40.0}, "teacher": {"miou": 50.0}}
+        )
 
 
 def failing_engine(control: RunControl, run: RunFolder) -> Iterator[Event]:

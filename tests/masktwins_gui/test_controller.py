@@ -53,7 +53,14 @@ def test_a_run_goes_through_its_states(qtbot, make_controller):
         controller.stop()
     wait_for(qtbot, controller, RunState.IDLE)
     assert ended.args[0].stopped
-    expected = [RunState.PREPARING, RunState.RUNNING, RunState.PAUSED, RunState.RUNNING, RunState.STOPPING, RunState.IDLE]
+    expected = [
+        RunState.PREPARING,
+        RunState.RUNNING,
+        RunState.PAUSED,
+        RunState.RUNNING,
+        RunState.STOPPING,
+        RunState.IDLE,
+    ]
     assert states == expected
     assert engine.closed
     assert {mark.kind for mark in controller.losses.marks} == {"phase", "pause", "checkpoint"}

@@ -198,6 +198,13 @@ def test_photographs_are_refused(tmp_path, kind, suffix):
         recognise(save(tmp_path, picture if kind == "colour" else picture[..., 0], names=f"{{}}.{suffix}"))
 
 
+def test_colours_with_too_many_strays_are_refused(tmp_path):
+    picture = paint(areas([0, 1], side=200), [(10, 20, 30), (250, 10, 90)])
+    picture[:40] = np.random.default_rng(1).integers(0, 30, (40, 200, 3))  # 20 % of the pixels, nowhere an area
+    with pytest.raises(LabelSpaceError, match="look like photographs"):
+        recognise(save(tmp_path, picture))
+
+
 def test_nothing_to_recognise(tmp_path):
     with pytest.raises(LabelSpaceError, match="no label files"):
         recognise([])

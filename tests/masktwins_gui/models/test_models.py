@@ -25,7 +25,7 @@ PROBLEMS = (
 )
 
 
-def tested(model):
+def watch(model):
     return QAbstractItemModelTester(model, QAbstractItemModelTester.FailureReportingMode.Fatal)
 
 
@@ -36,7 +36,7 @@ def texts(model):
 
 def test_problems_show_errors_first(qapp):
     model = ProblemsModel()
-    tester = tested(model)
+    tester = watch(model)
     model.set_problems(PROBLEMS)
     assert texts(model) == [["✕ Error", "not an image", 1], ["▲ Warning", "few images", 2]]
     assert model.num_errors() == 1
@@ -48,7 +48,7 @@ def test_problems_show_errors_first(qapp):
 
 def test_classes_show_colour_name_and_share(qapp):
     model = ClassesModel()
-    tester = tested(model)
+    tester = watch(model)
     model.set_space(SPACE, {"road": 0.25, "sky": 0.0001})
     assert texts(model) == [[0, "road", "25.0 %"], [1, "sky", "< 0.1 %"]]
     assert model.data(model.index(1, 1), Qt.ItemDataRole.DecorationRole) == QColor(4, 5, 6)
@@ -57,7 +57,7 @@ def test_classes_show_colour_name_and_share(qapp):
 
 def test_scores_show_the_difference_and_the_mean(qapp):
     model = ScoresModel()
-    tester = tested(model)
+    tester = watch(model)
     before = Scores(20.0, 30.0, {"road": 20.0, "sky": math.nan}, ())
     after = Scores(45.0, 60.0, {"road": 50.0, "sky": 40.0}, ())
     model.set_scores(before, after, SPACE.palette)
@@ -73,7 +73,7 @@ def test_scores_show_the_difference_and_the_mean(qapp):
 
 def test_images_ask_for_a_thumbnail_once_and_take_no_stale_one(qapp):
     model = ImagesModel()
-    tester = tested(model)
+    tester = watch(model)
     model.set_pairs([Pair(Path(f"{n}.png"), None, n) for n in "abc"])
     wanted = []
     model.wanted.connect(wanted.append)
@@ -85,17 +85,20 @@ def test_images_ask_for_a_thumbnail_once_and_take_no_stale_one(qapp):
     image.fill(QColor("red"))
     generation = model.generation
     model.set_thumbnail(generation, 0, image)
-    shown = model.data(first, Qt.ItemDataRole.DecorationRole).toImage()
+    shown = model.data(first, Qt.ItemDataRole.DecorationRole).pixmap(THUMBNAIL).toImage()
     assert shown.pixelColor(1, 1) == QColor("red")
     model.set_pairs([Pair(Path("z.png"), None, "z")])
     model.set_thumbnail(generation, 0, image)
-    assert model.data(model.index(0), Qt.ItemDataRole.DecorationRole).toImage().pixelColor(1, 1).alpha() == 0
+    assert (
+        model.data(model.index(0), Qt.ItemDataRole.DecorationRole).pixmap(THUMBNAIL).toImage().pixelColor(1, 1).alpha()
+        == 0
+    )
     del tester
 
 
 def test_exports(qapp):
     model = ExportsModel()
-    tester = tested(model)
+    tester = watch(model)
     model.set_rows([ExportRow("model.onnx", 1_500_000, 2e-6, 1.0, ("a.png", "b.png"))])
     (row,) = texts(model)
     assert row[:3] == ["✓", "model.onnx", "1.5 MB"]
@@ -116,7 +119,7 @@ def runs(small_data, tmp_path):
 
 def test_runs_are_listed_and_a_crash_is_told_from_a_run_at_work(runs, qapp):
     model = RunsModel()
-    tester = tested(model)
+    tester = watch(model)
     model.set_runs(list_runs(runs))
     by_name = {run.name: run for run in model.runs}
     assert set(by_name) == {"old-01", "dusk-02", "dusk-03"}

@@ -48,7 +48,7 @@ def test_a_failure_comes_with_its_traceback(qtbot, runner):
         raise OSError("the disk is full")
 
     runner.submit("a", work, ignore, lambda *args: failures.append(args))
-    qtbot.waitUntil(lambda: failures)
+    qtbot.waitUntil(lambda: bool(failures))
     assert failures[0][0] == "the disk is full"
     assert "OSError" in failures[0][1]
 

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+
+from core.config import MaskConfig
+from core.data.folders import scan
+from core.data.reading import ReadError
+from core.method.masks import draw_keep_masks
+from core.render import masked_picture
+from masktwins_gui.models.dataset import DatasetModel, take_stock
+from masktwins_gui.models.images import THUMBNAIL
+from masktwins_gui.models.pictures import centre_crop, draw_twins, thumbnail
+from masktwins_gui.models.previews import PreviewHistory
+from tests.masktwins_gui.fakes import preview
+
+
+@pytest.fixture
+def image():
+    return np.random.default_rng(0).integers(0, 256, (48, 80, 3), np.uint8)
+
+
+def test_the_twins_are_those_of_the_training_code(image):
+    mask = MaskConfig(block_size=8)
+    twins = draw_twins(image, mask, (32, 32), seed=5)
+    keep_a, keep_b = (k[0, 0] for k in draw_keep_masks(mask, 1, 32, 32, np.random.default_rng(5)))
+    crop = image[8:40, 24:56]
+    assert np.array_equal(twins.original, crop)
+    assert np.array_equal(twins.first, masked_picture(crop, keep_a))
+    assert np.array_equal(twins.second, masked_picture(crop, keep_b))
+    assert np.array_equal(twins.together, crop)
+    assert (twins.once, twins.both, twins.never) == (1.0, 0.0, 0.0)
+    assert twins.hidden == pytest.approx(1 - keep_a.mean())
+
+
+def test_random_masks_show_some_pixels_twice_and_some_never(image):
+    twins = draw_twins(image, MaskConfig(strategy="random", block_size=4), (48, 80), seed=1)
+    assert twins.both > 0.1
+    assert twins.never > 0.1
+    assert twins.once + twins.both + twins.never == pytest.approx(1)
+
+
+def test_one_mask_and_none(image):
+    single = draw_twins(image, MaskConfig(strategy="single", block_size=8), (32, 32), seed=1)
+    assert single.second is None
+    assert single.together is None
+    off = draw_twins(image, MaskConfig(strategy="off"), (32, 32), seed=1)
+    assert off.first is None
+
+
+def test_a_crop_larger_than_the_image_is_the_image(image):
+    assert np.array_equal(centre_crop(image, (512, 512)), image)
+
+
+def test_thumbnails_show_the_labels(small_data, qapp):
+    holdings = take_stock(small_data.data)
+    pair = holdings.pairs["source"][0]
+    plain, labelled = thumbnail(pair, holdings.space, 0.0), thumbnail(pair, holdings.space, 1.0)
+    assert plain.width() <= THUMBNAIL.width()
+    assert plain.size() == labelled.size()
+    assert plain != labelled
+
+
+def test_a_thumbnail_of_a_damaged_image_raises_what_the_job_reports(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no image")
+    with pytest.raises(ReadError):
+        thumbnail(scan(tmp_path).pairs[0], None, 0.0)
+
+
+def test_stock_is_taken_without_raising(small_data, tmp_path, qapp):
+    holdings = take_stock(small_data.data)
+    assert {role: len(pairs) for role, pairs in holdings.pairs.items()} == {"source": 6, "target": 6, "evaluation": 3}
+    assert holdings.space is not None
+    dataset = DatasetModel()
+    dataset.set_holdings(holdings)
+    assert dataset.complete
+    assert dataset.to_look_at == holdings.pairs["evaluation"]
+    gone = take_stock(small_data.data.model_copy(update={"source_images": tmp_path / "gone"}))
+    assert any("gone" in problem.message for problem in gone.problems)
+    dataset.set_holdings(gone)
+    assert not dataset.complete
+
+
+def test_history_thins_the_middle_and_keeps_the_ends(qapp):
+    history = PreviewHistory(limit_bytes=6 * 2 * 4 * 6 * 3)
+    for step in range(1, 41):
+        history.add(preview(step))
+    steps = [p.step for p in history.previews]
+    assert steps[0] == 1
+    assert steps[-1] == 40
+    assert len(steps) <= 6
+    assert steps == sorted(set(steps))
+    history.add(preview(20))  # a resumed run goes back
+    assert history.previews[-1].step == 20
+    assert all(p.step <= 20 for p in history.previews)

@@ -1,0 +1,122 @@
+import shutil
+
+import pytest
+from PySide6.QtCore import Qt
+
+from core.config import DataConfig
+from masktwins_gui.models.dataset import DatasetModel
+from masktwins_gui.models.project import ProjectModel
+from masktwins_gui.models.states import PageState, RunState
+from masktwins_gui.pages.data import DataPage
+from masktwins_gui.widgets.file_list import FileListDialog
+from masktwins_gui.workers.jobs import JobPool
+
+
+@pytest.fixture
+def jobs(qapp):
+    pool = JobPool()
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def page(qtbot, jobs):
+    page = DataPage(ProjectModel(), DatasetModel(), jobs)
+    page.states = []
+    page.state_changed.connect(lambda state, count: page.states.append((state, count)))
+    qtbot.addWidget(page)
+    page.show()
+    return page
+
+
+def checked(qtbot, page):
+    qtbot.waitUntil(lambda: page._dataset.report is not None, timeout=20_000)
+
+
+def test_an_empty_page_offers_the_demo(page, qtbot):
+    assert page.empty.isVisible()
+    with qtbot.waitSignal(page.demo_requested):
+        qtbot.mouseClick(page.empty.demo, Qt.MouseButton.LeftButton)
+
+
+def test_one_folder_brings_its_neighbours_and_the_check(page, qtbot, small_data):
+    qtbot.keyClicks(page.fields["source_images"].line, str(small_data.data.source_images))
+    qtbot.keyClick(page.fields["source_images"].line, Qt.Key.Key_Return)
+    chosen = page._project.config.data
+    assert chosen.source_labels == small_data.data.source_labels
+    assert chosen.target_images == small_data.data.target_images
+    assert chosen.target_labels == small_data.data.target_labels
+    checked(qtbot, page)
+    assert page.fields["source_images"].note.text() == "6 images"
+    assert page.fields["target_labels"].note.text() == "3 labels · proposed"
+    assert page.problems.num_errors() == 0
+    assert page.states[-1][0] in (PageState.DONE, PageState.ATTENTION)
+    assert page.classes.rowCount() == page._dataset.holdings.space.num_classes
+    shares = [page.classes.data(page.classes.index(row, 2)) for row in range(page.classes.rowCount())]
+    assert any(share.endswith("%") for share in shares)
+    assert page.domains._cells["images", 1].text() == "6"
+    page._project.undo()  # one choice, one undo
+    assert page._project.config.data == DataConfig()
+    qtbot.waitUntil(lambda: page.empty.isVisible())
+
+
+def test_a_chosen_folder_is_not_replaced_by_a_proposal(page, qtbot, small_data, tmp_path):
+    page.choose("target_images", tmp_path)
+    page.choose("source_images", small_data.data.source_images)
+    assert page._project.config.data.target_images == tmp_path
+
+
+def test_a_missing_folder_is_a_problem(page, qtbot, small_data, tmp_path):
+    page._project.change({"data.source_images": tmp_path / "gone", "data.target_images": small_data.data.target_images})
+    qtbot.waitUntil(lambda: page.problems.num_errors() > 0)
+    assert page.fields["source_images"].note.text() == "not found"
+    assert "gone" in page.problems.problems[0].message
+    assert page.states[-1][0] is PageState.ATTENTION
+    assert not page.check_button.isEnabled()
+
+
+def test_a_damaged_image_blocks_and_its_files_are_shown(page, qtbot, small_data, tmp_path):
+    images = tmp_path / "images"
+    shutil.copytree(small_data.data.source_images, images)
+    broken = sorted(images.iterdir())[0]
+    broken.write_bytes(b"no image at all")
+    page._project.change({"data.source_images": images, "data.source_labels": small_data.data.source_labels,
+                          "data.target_images": small_data.data.target_images})  # fmt: skip
+    checked(qtbot, page)
+    assert page._dataset.num_errors == 1
+    assert "block" in page.verdict.text()
+    page.problem_table.setCurrentIndex(page.problems.index(0, 0))
+    assert page.files_button.isEnabled()
+    qtbot.mouseClick(page.files_button, Qt.MouseButton.LeftButton)
+    dialog = page.findChild(FileListDialog)
+    assert str(broken) in [dialog.list.item(i).text() for i in range(dialog.list.count())]
+    dialog.close()
+
+
+def test_the_check_can_be_cancelled(page, qtbot, small_data):
+    changes = {f"data.{name}": value for name, value in small_data.data if value is not None}
+    page._project.change(changes)
+    qtbot.waitUntil(lambda: page._dataset.complete)
+    page.check()
+    assert page.cancel_button.isVisible()
+    qtbot.mouseClick(page.cancel_button, Qt.MouseButton.LeftButton)
+    assert not page.progress.isVisible()
+    assert page._dataset.report is None
+    assert page.verdict.text() == "Not checked yet."
+    qtbot.mouseClick(page.check_button, Qt.MouseButton.LeftButton)
+    checked(qtbot, page)
+
+
+def test_thumbnails_are_made_off_the_gui_thread(page, qtbot, small_data):
+    page._project.change({"data.target_images": small_data.data.target_images})
+    images = page.thumbnails.images
+    qtbot.waitUntil(lambda: images.rowCount() == 6)
+    qtbot.waitUntil(lambda: len(images._pictures) > 0, timeout=10_000)
+    assert page.thumbnails.role.currentText() == "Target"
+
+
+def test_the_folders_are_fixed_while_a_run_trains(page):
+    page.set_run_state(RunState.RUNNING)
+    assert not page.fields["source_images"].isEnabled()
+    page.set_run_state(RunState.IDLE)
+    assert page.fields["source_images"].isEnabled()

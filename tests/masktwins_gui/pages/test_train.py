@@ -1,0 +1,136 @@
+import pytest
+from PySide6.QtCore import Qt
+
+from core import settings
+from core.config import RunConfig
+from core.events import Finished, Warned
+from core.runs import RunFolder
+from masktwins_gui.models.curves import CurveStore
+from masktwins_gui.models.dataset import DatasetModel, take_stock
+from masktwins_gui.models.previews import PreviewHistory
+from masktwins_gui.models.project import ProjectModel
+from masktwins_gui.models.runs import RunsModel, list_runs
+from masktwins_gui.models.states import PageState, RunState
+from masktwins_gui.pages.train import TrainPage
+
+
+@pytest.fixture
+def page(qtbot):
+    page = TrainPage(ProjectModel(), DatasetModel(), RunsModel(), (CurveStore(), CurveStore()), PreviewHistory())
+    page.states = []
+    page.state_changed.connect(lambda state, count: page.states.append(state))
+    qtbot.addWidget(page)
+    page.show()
+    return page
+
+
+@pytest.fixture
+def ready(page, small_data):
+    page._dataset.set_holdings(take_stock(small_data.data))
+    return page
+
+
+def click(qtbot, button):
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def test_without_data_start_says_why_not(page):
+    assert not page.start.isEnabled()
+    assert "Data page" in page.start.toolTip()
+
+
+def test_errors_in_the_data_block_the_start(ready):
+    assert ready.start.isEnabled()
+    ready._dataset.num_errors = 1
+    ready._dataset.checked.emit()
+    assert not ready.start.isEnabled()
+    assert "errors" in ready.start.toolTip()
+
+
+def test_the_buttons_follow_the_state(ready, qtbot):
+    with qtbot.waitSignal(ready.start_requested) as start:
+        ready.run_name.setText("dusk")
+        click(qtbot, ready.start)
+    assert start.args == ["dusk"]
+    expected = {
+        RunState.PREPARING: (False, False, True),
+        RunState.RUNNING: (False, True, True),
+        RunState.PAUSED: (False, True, True),
+        RunState.STOPPING: (False, False, False),
+        RunState.FAILED: (True, False, False),
+        RunState.IDLE: (True, False, False),
+    }
+    for state, enabled in expected.items():
+        ready.set_run_state(state)
+        assert (ready.start.isEnabled(), ready.pause.isEnabled(), ready.stop.isEnabled()) == enabled, state
+
+
+def test_pause_becomes_resume(ready, qtbot):
+    ready.set_run_state(RunState.RUNNING)
+    with qtbot.waitSignal(ready.pause_requested):
+        click(qtbot, ready.pause)
+    assert not ready.pause.isEnabled()  # until the step is done
+    ready.set_run_state(RunState.PAUSED)
+    assert ready.pause.text() == "Resume"
+    with qtbot.waitSignal(ready.continue_requested):
+        click(qtbot, ready.pause)
+    ready.set_run_state(RunState.RUNNING)
+    assert ready.pause.text() == "Pause"
+    with qtbot.waitSignal(ready.stop_requested):
+        click(qtbot, ready.stop)
+
+
+def test_a_start_makes_room_for_the_curves(ready):
+    assert ready.settings_panel.isVisible()
+    ready.set_run_state(RunState.PREPARING)
+    assert not ready.settings_panel.isVisible()
+    assert not ready.form.editors["training.batch_size"].isEnabled()
+    assert ready.form.editors["training.learning_rate"].isEnabled()
+
+
+def test_a_preset_sets_all_but_the_folders(page, small_data):
+    page._project.new(small_data)
+    index = page.preset.findData("quick")
+    page._apply_preset(index)
+    assert page._project.config == settings.apply_preset(small_data, "quick")
+    assert page._project.config.data == small_data.data
+    page._project.undo()
+    assert page._project.config == small_data
+    assert page._project.config != RunConfig()
+
+
+def test_messages_and_the_end(ready):
+    ready.show_warning(Warned("x", "an image cannot be read"))
+    ready.show_end(Finished(10, stopped=False, result={"source_only": {"miou": 41.25}, "teacher": {"miou": 50.0}}))
+    assert "▲ an image cannot be read" in ready.log.toPlainText()
+    assert ready.message.text() == "Finished all 10 steps: source-only 41.2 → adapted 50.0 mIoU"
+    ready.show_end(Finished(3, stopped=True, result={"source_only": None, "teacher": None}))
+    assert "Stopped after step 3" in ready.message.text()
+
+
+def test_a_run_that_crashed_is_offered(ready, qtbot, small_data, tmp_path):
+    run = RunFolder(tmp_path / "runs" / "dusk-01")
+    run.create(small_data)
+    run.write_status(state="running", step=7)
+    ready._runs.set_runs(list_runs(tmp_path))
+    assert ready.banner.isVisible()
+    assert "dusk-01 ended unexpectedly at step 7 of 10" in ready.banner_text.text()
+    with qtbot.waitSignal(ready.resume_requested) as resume:
+        click(qtbot, ready.resume_button)
+    assert resume.args == [run.path]
+    click(qtbot, ready.dismiss_button)
+    assert not ready.banner.isVisible()
+    ready._fill_resume_menu()
+    (action,) = ready.resume_menu.actions()
+    with qtbot.waitSignal(ready.resume_requested) as again:
+        action.trigger()
+    assert again.args == [run.path]
+
+
+def test_the_rail_hears_of_the_run(ready):
+    ready.set_run_state(RunState.RUNNING)
+    assert ready.states[-1] is PageState.RUNNING
+    ready.set_run_state(RunState.FAILED)
+    assert ready.states[-1] is PageState.ATTENTION
+    ready.set_run_state(RunState.IDLE)
+    assert ready.states[-1] is PageState.READY

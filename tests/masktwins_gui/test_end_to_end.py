@@ -1,0 +1,77 @@
+"""The real window drives the real engine through a run of seconds, on the generated cameras."""
+
+from PySide6.QtCore import Qt
+
+from masktwins_gui.models.states import PageState, RunState
+
+
+def click(qtbot, button):
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def test_from_the_folders_to_the_exported_file(make_window, qtbot, project_file):
+    window = make_window()
+    assert window.files.open(project_file)
+    qtbot.waitUntil(lambda: window.dataset.report is not None, timeout=60_000)
+    assert window.dataset.num_errors == 0
+
+    window.show_page("masks")
+    qtbot.waitUntil(lambda: not window.masks.views["second"].image.isNull(), timeout=10_000)
+
+    window.show_page("train")
+    with qtbot.waitSignal(window.controller.ended, timeout=120_000) as ended:
+        click(qtbot, window.train.start)
+    qtbot.waitUntil(lambda: window.controller.state is RunState.IDLE, timeout=10_000)
+    finished = ended.args[0]
+    assert (finished.step, finished.stopped) == (10, False)
+    assert window.controller.losses.series["source"].x.tolist() == list(range(1, 11))
+    assert window.controller.losses.series["twins"].x.tolist() == list(range(5, 11))
+    assert set(window.controller.quality.series) == {"source", "student", "teacher"}
+    assert not window.train.previews.views["twin_b"].image.isNull()
+    assert window.status.step.text() == "10 / 10"
+    qtbot.waitUntil(lambda: window.rail.buttons["train"].state is PageState.DONE, timeout=10_000)
+
+    window.show_page("inspect")
+    inspect = window.inspect
+    qtbot.waitUntil(lambda: not inspect.compare.second.image.isNull(), timeout=60_000)
+    assert inspect.scores.rowCount() == len(window.dataset.holdings.space.classes) + 1
+    inspect.scores.set_scores(None, None, ())
+    click(qtbot, inspect.measure)
+    qtbot.waitUntil(lambda: inspect.scores.rowCount() > 0, timeout=60_000)
+    measured = inspect.scores.data(inspect.scores.index(inspect.scores.rowCount() - 1, 2))
+    assert measured == f"{finished.result['teacher']['miou']:.1f}"
+
+    window.show_page("export")
+    window.export.formats["onnx"].setChecked(False)
+    click(qtbot, window.export.run)
+    qtbot.waitUntil(lambda: window.export.rows.rowCount() == 1, timeout=60_000)
+    written = window.controller.run_path / "export" / "model.safetensors"
+    assert written.stat().st_size == window.export.rows.rows[0].num_bytes
+
+
+def test_stop_and_resume(make_window, qtbot, project_file):
+    window = make_window()
+    window.files.open(project_file)
+    qtbot.waitUntil(lambda: window.dataset.complete, timeout=10_000)
+    window.project.change({"training.steps": 5000, "training.preview_interval": 0, "training.evaluation_interval": 0})
+    click(qtbot, window.train.start)
+    qtbot.waitUntil(lambda: len(window.controller.losses.series.get("twins", ())) >= 1, timeout=60_000)
+    click(qtbot, window.train.pause)
+    qtbot.waitUntil(lambda: window.controller.state is RunState.PAUSED, timeout=30_000)
+    with qtbot.waitSignal(window.controller.ended, timeout=30_000) as ended:
+        click(qtbot, window.train.stop)
+    qtbot.waitUntil(lambda: window.controller.state is RunState.IDLE, timeout=10_000)
+    stopped_at = ended.args[0].step
+    assert ended.args[0].stopped
+    path = window.controller.run_path
+    assert (path / "checkpoints" / f"step-{stopped_at - 4:06d}" / "state.json").is_file()
+
+    window.controller.resume_run(path)
+    qtbot.waitUntil(lambda: window.controller.state is RunState.RUNNING, timeout=60_000)
+    series = window.controller.losses.series
+    qtbot.waitUntil(lambda: bool(series) and series["total"].x[-1] > stopped_at, timeout=60_000)
+    steps = series["total"].x.tolist()
+    assert steps == list(range(1, int(steps[-1]) + 1))  # one continuous curve
+    with qtbot.waitSignal(window.controller.ended, timeout=30_000):
+        click(qtbot, window.train.stop)
+    qtbot.waitUntil(lambda: window.controller.state is RunState.IDLE, timeout=10_000)

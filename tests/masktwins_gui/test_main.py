@@ -1,0 +1,80 @@
+"""How the program is started, and what it does not import."""
+
+import subprocess
+import sys
+
+import pytest
+
+from masktwins_gui import __main__ as program
+
+OPEN_AND_CLOSE = """
+import os, sys
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+from PySide6.QtCore import QSettings
+from masktwins_gui.app import create_application
+from masktwins_gui.main_window import MainWindow
+store = QSettings(sys.argv[1], QSettings.Format.IniFormat)
+app = create_application(["masktwins"], store)
+window = MainWindow(store)
+window.show()
+for page in window.pages:
+    window.show_page(page)
+    app.processEvents()
+window.close()
+heavy = [name for name in ("torch", "timm", "onnx") if name in sys.modules]
+print("heavy:", heavy)
+"""
+
+
+def test_the_window_opens_without_torch(tmp_path):
+    command = [sys.executable, "-c", OPEN_AND_CLOSE, str(tmp_path / "s.ini")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "heavy: []" in done.stdout
+
+
+def test_a_sub_command_needs_no_qt():
+    code = "import sys, masktwins_gui.__main__; print('PySide6' in sys.modules, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    made = []
+    monkeypatch.setattr(program, "run_command", lambda arguments: made.append(("command", arguments)) or 0)
+    monkeypatch.setattr(program, "_window", lambda **options: made.append(("window", options)) or 0)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"),
+    [
+        ([], "window"),
+        (["p.toml"], "window"),
+        (["p.toml", "--start"], "window"),
+        (["demo"], "window"),
+        (["demo", "some/folder"], "window"),
+        (["demo", "--headless", "--json"], "command"),
+        (["demo", "--help"], "command"),
+        (["doctor", "--json"], "command"),
+        (["adapt", "run.toml"], "command"),
+    ],
+)
+def test_sub_commands_go_to_the_command_line(calls, arguments, kind):
+    assert program.main(arguments) == 0
+    assert [name for name, _ in calls] == [kind]
+
+
+def test_options_reach_the_window(calls):
+    program.main(["p.toml", "--start"])
+    program.main(["demo", "d"])
+    (_, first), (_, second) = calls
+    assert (str(first["project"]), first["start"]) == ("p.toml", True)
+    assert (second["open_demo"], str(second["demo"])) == (True, "d")
+
+
+def test_start_without_a_project_is_a_usage_error(calls, capsys):
+    assert program.main(["--start"]) == 2
+    assert "PROJECT.toml" in capsys.readouterr().err
+    assert calls == []

@@ -1,0 +1,236 @@
+"""The folder field, the rail, the curves, the status bar, the previews, the dialogs."""
+
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtGui import QDropEvent, QGuiApplication
+from PySide6.QtWidgets import QFileDialog
+
+from core.data.check import check
+from masktwins_gui import theme
+from masktwins_gui.device_probe import parse
+from masktwins_gui.models.curves import CurveStore, Mark
+from masktwins_gui.models.previews import PreviewHistory
+from masktwins_gui.models.states import PageState, RunState
+from masktwins_gui.widgets.class_legend import ClassLegend
+from masktwins_gui.widgets.curves import CurvePanel
+from masktwins_gui.widgets.domain_card import DomainCard
+from masktwins_gui.widgets.error_dialog import ErrorDialog
+from masktwins_gui.widgets.file_list import FileListDialog
+from masktwins_gui.widgets.folder_field import FolderField
+from masktwins_gui.widgets.preview_grid import PreviewGrid
+from masktwins_gui.widgets.rail import Rail
+from masktwins_gui.widgets.run_status import RunStatus, clock
+from tests.masktwins_gui.fakes import preview, step_done
+
+
+def drop(widget, *paths):
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    event = QDropEvent(
+        QPointF(5, 5), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    )
+    widget.dropEvent(event)
+    return event
+
+
+@pytest.fixture
+def field(qtbot):
+    field = FolderField("Source images", "what they are", "data.source_images")
+    qtbot.addWidget(field)
+    return field
+
+
+def test_a_folder_is_typed(field, qtbot, tmp_path):
+    with qtbot.waitSignal(field.chosen) as chosen:
+        qtbot.keyClicks(field.line, str(tmp_path))
+        qtbot.keyClick(field.line, Qt.Key.Key_Return)
+    assert chosen.args == [tmp_path]
+    with qtbot.waitSignal(field.chosen) as cleared:
+        field.line.clear()
+        field.line.editingFinished.emit()
+    assert cleared.args == [None]
+
+
+def test_a_folder_is_dropped_and_a_file_stands_for_its_folder(field, qtbot, tmp_path):
+    with qtbot.waitSignal(field.chosen) as chosen:
+        assert drop(field, tmp_path).isAccepted()
+    assert chosen.args == [tmp_path]
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.png").touch()
+    drop(field, tmp_path / "sub" / "a.png")
+    assert field.path == tmp_path / "sub"
+
+
+def test_a_folder_is_chosen_in_a_dialog(field, qtbot, tmp_path, monkeypatch):
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+    with qtbot.waitSignal(field.chosen):
+        qtbot.mouseClick(field.browse, Qt.MouseButton.LeftButton)
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: "")
+    qtbot.mouseClick(field.browse, Qt.MouseButton.LeftButton)
+    assert field.path == tmp_path  # cancelled
+
+
+def test_the_rail_says_each_page_s_state(qtbot):
+    rail = Rail((("data", "Data"), ("train", "Train")))
+    qtbot.addWidget(rail)
+    rail.buttons["data"].set_state(PageState.ATTENTION, 3)
+    rail.buttons["train"].set_state(PageState.RUNNING)
+    assert rail.buttons["data"].accessibleName() == "Data: needs attention: 3"
+    assert rail.buttons["train"].accessibleName() == "Train: running"
+    with qtbot.waitSignal(rail.page_chosen) as chosen:
+        qtbot.mouseClick(rail.buttons["train"], Qt.MouseButton.LeftButton)
+    assert chosen.args == [1]
+    rail.set_device("cpu", "no CUDA device found")
+    assert rail.device.text() == "CPU"
+    assert "no CUDA device found" in rail.device.toolTip()
+    assert not rail.grab().isNull()
+
+
+@pytest.fixture
+def curves(qtbot):
+    store = CurveStore(0.5)
+    panel = CurvePanel(store, name="train.losses", unit="loss")
+    qtbot.addWidget(panel)
+    return store, panel
+
+
+def test_curves_show_the_raw_and_the_smoothed_line(curves):
+    store, panel = curves
+    store.add((step, {"total": float(step % 3)}) for step in range(100))
+    raw, smooth = panel._lines["total"]
+    assert np.array_equal(raw.yData, store.series["total"].y)
+    assert np.array_equal(smooth.yData, store.series["total"].smooth)
+    assert raw.opts["pen"].color().alpha() < smooth.opts["pen"].color().alpha()
+    assert raw.opts["pen"].width() == smooth.opts["pen"].width() == 1
+    assert raw.opts["autoDownsample"]
+    assert raw.opts["clipToView"]
+    panel._boxes["total"].setChecked(False)
+    assert not smooth.isVisible()
+    store.clear()
+    assert panel._lines == {}
+
+
+def test_the_read_out_names_values_and_marks(curves):
+    store, panel = curves
+    store.add([(10, {"total": 2.0}), (20, {"total": 4.0})])
+    store.mark(Mark(20, "checkpoint", "Checkpoint step-000020"))
+    panel.plot.getViewBox().setXRange(0, 100)
+    text = re.sub("<.*?>", "", panel.text_at(19.5))
+    assert text.startswith("step 20")
+    assert "total 3.333" in text
+    assert "Checkpoint step-000020" in text
+    assert panel.text_at(19.5) != panel.text_at(10)
+
+
+def test_a_logarithm_leaves_out_what_is_not_positive(curves):
+    store, panel = curves
+    store.add([(1, {"total": 10.0}), (2, {"total": 0.0}), (3, {"total": 1000.0})])
+    panel.log_box.setChecked(True)
+    shown = panel._lines["total"][0].getData()[1]
+    assert np.nanmax(shown) == pytest.approx(3.0)
+    assert math.isnan(panel._lines["total"][0].yData[1])
+
+
+def test_the_smoothing_slider(curves):
+    store, panel = curves
+    store.add((step, {"total": float(step)}) for step in range(10))
+    panel.smoothing.setValue(0)
+    assert np.array_equal(store.series["total"].smooth, store.series["total"].y)
+    assert not panel._lines["total"][0].isVisible()  # the raw line is the smoothed one
+
+
+def test_the_status_bar(qtbot):
+    status = RunStatus()
+    qtbot.addWidget(status)
+    status.set_state(RunState.RUNNING)
+    status._total = 4000
+    status.show_step(step_done(1500, 4000))
+    assert status.state.text() == "Running"
+    assert status.step.text() == "1\u2009500 / 4\u2009000"
+    assert status.rate.text() == "20.0 img/s"
+    assert status.left.text() == "4:10 left"
+    assert status.memory.text() == "1.5 GiB"
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3725, "1:02:05"), (-3, "0:00")])
+def test_clock(seconds, text):
+    assert clock(seconds) == text
+
+
+def test_previews_follow_the_newest_until_one_scrubs(qtbot):
+    history = PreviewHistory()
+    grid = PreviewGrid(history)
+    qtbot.addWidget(grid)
+    for step in (10, 20):
+        history.add(preview(step, step))
+    assert grid.step_label.text() == "step 20"
+    assert grid.views["target"].image.pixelColor(0, 0).red() == 20
+    assert grid.views["confidence"].image.isNull()
+    grid.filmstrip.setValue(0)
+    history.add(preview(30, 30))
+    assert grid.step_label.text() == "step 10"  # looking back is not disturbed
+    assert grid.views["target"].image.pixelColor(0, 0).red() == 10
+    history.clear()
+    assert grid.views["target"].image.isNull()
+
+
+def test_the_domain_card_compares_the_cameras(qtbot, small_data):
+    card = DomainCard()
+    qtbot.addWidget(card)
+    card.show_statistics(check(small_data.data, (64, 64)).statistics)
+    assert card._cells["images", 1].text() == "6"
+    assert card._cells["size", 2].text() == "96 × 64"
+    assert card.sentence.text().startswith("The target is darker")
+    assert len(card.plot.listDataItems()) == 6
+    card.clear()
+    assert card._cells["images", 1].text() == "–"
+
+
+def test_the_error_dialog_copies_everything(qtbot):
+    dialog = ErrorDialog("It failed", "the disk is full", "free some space", "Traceback …")
+    qtbot.addWidget(dialog)
+    dialog.show()
+    assert not dialog.details.isVisible()
+    qtbot.mouseClick(dialog.more, Qt.MouseButton.LeftButton)
+    assert dialog.details.isVisible()
+    qtbot.mouseClick(dialog.copy, Qt.MouseButton.LeftButton)
+    copied = QGuiApplication.clipboard().text()
+    assert "the disk is full" in copied
+    assert "Traceback" in copied
+
+
+def test_the_file_list_is_bounded(qtbot):
+    dialog = FileListDialog("many", [Path(f"/x/{i}.png") for i in range(6000)], is_error=True)
+    qtbot.addWidget(dialog)
+    assert dialog.list.count() == 5001
+    assert "1000 more" in dialog.list.item(5000).text()
+
+
+def test_the_legend_names_each_colour(qtbot):
+    legend = ClassLegend()
+    qtbot.addWidget(legend)
+    legend.set_classes(("road & rail", "sky"), ((1, 2, 3), (4, 5, 6)))
+    assert "road&nbsp;&amp;&nbsp;rail" in legend.text()
+    assert "rgb(4,5,6)" in legend.text()
+
+
+def test_the_device_is_read_from_the_doctor():
+    good = 'noise\n{"findings": [{"name": "python"}, {"name": "device", "value": "cpu (no CUDA device found)", "remedy": ""}]}'
+    assert parse(good) == ("cpu", "no CUDA device found")
+    device, reason = parse("Traceback: broken")
+    assert device == ""
+    assert "doctor" in reason
+
+
+def test_every_icon_that_is_used_exists_and_themes_differ(qapp):
+    sources = Path(theme.__file__).parent.rglob("*.py")
+    used = {name for path in sources for name in re.findall(r'set_icon\([^"\n]*"(\w+)"', path.read_text("utf-8"))}
+    assert len(used) >= 3
+    for name in used | {"data", "masks", "train", "inspect", "export"}:
+        dark = theme.pixmap(name, qapp.palette().windowText().color(), 24).toImage()
+        assert any(dark.pixelColor(x, y).alpha() for x in range(24) for y in range(24)), name
