@@ -131,11 +131,6 @@ class RunFolder:
                 config = settings.with_changes(config, changes)
         return config
 
-    def forget_changes_after(self, step: int) -> None:
-        kept = [json.dumps({"step": s, "changes": c}) + "\n" for s, c in self.changes() if s <= step]
-        if self.changes_path.exists():
-            write_atomic(self.changes_path, "".join(kept))
-
     # Status ------------------------------------------------------------------------------------
 
     def write_status(self, **values: Any) -> None:

@@ -41,7 +41,7 @@ class Parity:
 
 
 def choose_samples(images: Sequence[Path]) -> tuple[Sample, ...]:
-    """Up to four of the images, evenly spread, and the first again at two small sizes; a drawn one where none is given.
+    """Up to four of the images, evenly spread, and the first again at small sizes; a drawn one where none is given.
 
     Raises:
         ExportError: images are given, and none of those tried can be read.

@@ -9,14 +9,16 @@ import copy
 import importlib
 import importlib.util
 import json
+import logging
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch._dynamo.exc import UserError
 from torch.export import Dim, ExportedProgram
 
 from core.export.errors import ExportError
@@ -24,6 +26,8 @@ from core.labels import LabelSpace
 from core.networks.segmenter import Segmenter, resize, smallest_cells
 
 Run = Callable[[np.ndarray], np.ndarray]  # image to logits, both float32
+
+logger = logging.getLogger(__name__)
 
 _ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 _EXAMPLE = (2, 3, 150, 210)  # a batch of 2, unequal sides, none a multiple of a stride: else the exporters freeze sizes
@@ -71,17 +75,25 @@ class PortableSegmenter(nn.Module):
 def trace(segmenter: Segmenter) -> ExportedProgram:
     """Trace a copy of the network on the CPU, for any batch, height and width. Raises ExportError."""
     module = PortableSegmenter(copy.deepcopy(segmenter).cpu()).eval()
-    sizes = {0: Dim("batch", min=1), 2: Dim("height", min=1), 3: Dim("width", min=1)}
     try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # hints to authors of networks
-            return torch.export.export(module, (torch.zeros(_EXAMPLE),), dynamic_shapes={"image": sizes})
+        try:
+            return _trace(module, {0: Dim("batch", min=1), 2: Dim("height", min=1), 3: Dim("width", min=1)})
+        except UserError as error:
+            # Padding by computed amounts inside some encoders: not provable for all sizes, so that the comparison decides.
+            logger.info("traced without a proof for every size: %s", _first_line(error))
+            return _trace(module, dict.fromkeys((0, 2, 3), Dim.DYNAMIC(min=1)))
     except (RuntimeError, ValueError, TypeError, NotImplementedError, AssertionError) as error:
         description = segmenter.description
         raise ExportError(
             f"{description.architecture.value} with {description.encoder} cannot be traced for any image size "
-            f"({str(error).strip().splitlines()[0]}); export safetensors, or train another encoder."
+            f"({_first_line(error)}); export safetensors, or train another encoder."
         ) from error
+
+
+def _trace(module: nn.Module, sizes: dict[int, Any]) -> ExportedProgram:
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # hints to authors of networks
+        return torch.export.export(module, (torch.zeros(_EXAMPLE),), dynamic_shapes={"image": sizes})
 
 
 def check_onnx_packages() -> None:

@@ -77,8 +77,11 @@ class Session:
         return Phase.SOURCE if self.step < self.config.training.source_steps else Phase.ADAPT
 
     def make_batch(self, step: int) -> Batch:
-        """Batch of a step; called by the prefetching threads."""
-        return self.batches.batch(step, with_target=step >= self.config.training.source_steps)
+        """Batch of a step; called by the prefetching threads, which also pin its memory for a copy that does not wait."""
+        batch = self.batches.batch(step, with_target=step >= self.config.training.source_steps)
+        if not self.compute.device.startswith("cuda"):
+            return batch
+        return Batch(*(tensor.pin_memory() for tensor in vars(batch).values()))
 
     def begin_adaptation(self) -> None:
         """Make the teacher; its first update copies the student."""
@@ -121,9 +124,7 @@ class Session:
         )
 
     def _move(self, tensor: Tensor) -> Tensor:
-        if self.compute.device.startswith("cuda"):
-            return tensor.pin_memory().to(self.compute.device, non_blocking=True)
-        return tensor.to(self.compute.device)
+        return tensor.to(self.compute.device, non_blocking=True)
 
     # Measuring ---------------------------------------------------------------------------------
 

@@ -148,6 +148,15 @@ def test_predict_a_folder(trained, tiny_data, tmp_path, kind):
         assert set(np.unique(picture)) <= {0, 1, 2}
 
 
+def test_export_compares_what_it_wrote(trained, tmp_path, capsys):
+    run, out = trained / "runs" / "dusk-01", tmp_path / "bundle"
+    assert main(["export", str(run), str(out), "--format", "safetensors,onnx", "--json"]) == 0
+    report = last_json(capsys)
+    assert report["parity"]["onnx"]["equal_pixels"] >= 0.999
+    assert {"model.safetensors", "model.json", "model.onnx"} <= {p.name for p in out.iterdir()}
+    assert main(["predict", str(out), str(run.parent), str(tmp_path / "p")]) == 1  # a folder without images
+
+
 def test_check_exit_codes_and_json(tiny_data, tmp_path, capsys):
     names = ("source-images", "source-labels", "target-images")
     assert main(["check", *folders(tiny_data, *names), "--crop", "32", "--json"]) == 0

@@ -222,6 +222,17 @@ def test_out_of_memory_leaves_a_checkpoint_and_says_what_to_lower(make_run, monk
     assert not train(run)[-1].stopped
 
 
+def test_a_broken_device_asks_for_a_restart(make_run, monkeypatch):
+    def failing(self, batch):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered\nmore lines")
+
+    run = make_run()
+    monkeypatch.setattr(Session, "train_step", failing)
+    with pytest.raises(RunError, match="restart and resume"):
+        train(run)
+    assert "illegal memory access" in run.status()["reason"]
+
+
 def test_two_writers_are_refused(make_run):
     run = make_run()
     generator = adapt(RunControl(), run)

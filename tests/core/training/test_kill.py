@@ -20,13 +20,13 @@ for number, _ in enumerate(adapt(RunControl(), RunFolder(Path(sys.argv[1])))):
 """
 
 
-def test_killed_at_random_moments_and_resumed_it_is_the_same_run(make_run):
-    whole = make_run("whole", training__log_interval=1, training__steps=10)
-    killed = make_run("killed", training__log_interval=1, training__steps=10)
+def test_killed_at_five_random_moments_and_resumed_it_is_the_same_run(make_run):
+    whole = make_run("whole", training__log_interval=1, training__steps=14)
+    killed = make_run("killed", training__log_interval=1, training__steps=14)
     train(whole)
     draw = random.Random(7)
-    for _ in range(3):
-        command = [sys.executable, "-c", SCRIPT, str(killed.path), str(draw.randint(4, 12))]
+    for _ in range(5):
+        command = [sys.executable, "-c", SCRIPT, str(killed.path), str(draw.randint(4, 9))]
         outcome = subprocess.run(command, timeout=120, check=False)
         assert outcome.returncode == -signal.SIGKILL
     assert killed.status()["state"] == "running"  # it could not say goodbye
