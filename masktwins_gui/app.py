@@ -47,11 +47,11 @@ class Application(QApplication):
 
 
 def create_application(arguments: Sequence[str], store: QSettings | None = None) -> Application:
-    """Make the QApplication with its theme, before any widget."""
+    """Make the QApplication with its palette, before any widget; `theme.apply` follows once the window is made."""
     app = Application(arguments)
     settings = store or settings_store()
     chosen = str(settings.value("theme", theme.Theme.DARK.value))
-    theme.apply(app, theme.Theme(chosen) if chosen in list(theme.Theme) else theme.Theme.DARK)
+    theme.prepare(app, theme.Theme(chosen) if chosen in list(theme.Theme) else theme.Theme.DARK)
     return app
 
 
@@ -72,6 +72,7 @@ def run(project: Path | None = None, *, start: bool = False, demo: Path | None =
     app = create_application(sys.argv[:1], store)
     sys.excepthook = app.hook
     window = MainWindow(store)
+    theme.apply(app, theme.current(app))
     window.setWindowIcon(theme.icon("logo", app.palette()))
     window.show()
     if open_demo:

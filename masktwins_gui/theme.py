@@ -84,14 +84,20 @@ QScrollArea {{ border: none; }}
 """
 
 
+def prepare(app: QApplication, theme: Theme) -> None:
+    """Set style and palette. Widgets are made before `apply`: moving them about under a style sheet is slow."""
+    app.setStyle("Fusion")
+    app.setPalette(_palette(COLOURS[theme]))
+    app.setProperty("theme", theme.value)
+
+
 def apply(app: QApplication, theme: Theme) -> None:
     """Style the whole application; Fusion with the same colours where qdarkstyle is missing."""
     colours = COLOURS[theme]
-    app.setStyle("Fusion")
+    app.setStyleSheet("")  # twice as fast as from one sheet to the next
     app.setPalette(_palette(colours))
-    extra = EXTRA.format(**vars(colours), bad=BAD, warn=WARN, good=GOOD)
-    app.setStyleSheet(_qdarkstyle(theme) + extra)
     app.setProperty("theme", theme.value)
+    app.setStyleSheet(_qdarkstyle(theme) + EXTRA.format(**vars(colours), bad=BAD, warn=WARN, good=GOOD))
     for window in app.topLevelWidgets():
         retint(window)
 

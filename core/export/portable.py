@@ -74,6 +74,10 @@ class PortableSegmenter(nn.Module):
 
 def trace(segmenter: Segmenter) -> ExportedProgram:
     """Trace a copy of the network on the CPU, for any batch, height and width. Raises ExportError."""
+    if segmenter.description.encoder.startswith("tu-swin"):  # its window masks follow the size: tracing would not end
+        raise ExportError(
+            "Swin encoders cannot be traced for any image size; export safetensors, or train another encoder."
+        )
     module = PortableSegmenter(copy.deepcopy(segmenter).cpu()).eval()
     try:
         try:

@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from core.config import Architecture
 from core.networks.licences import OWN_WEIGHTS, code_licence
+from core.networks.segformer import SegformerDecoder
 from core.pixels import Normalisation
 
 SMALLEST_SIDE = 64  # pixels that a smaller side is padded to
@@ -154,12 +155,18 @@ def construct(
         raise NetworkError(_refusal(description, error)) from error
     return Segmenter(
         model.encoder,
-        Head(model.decoder, model.segmentation_head[0]),  # without the library's upsampling and activation
+        Head(
+            _decoder(description, model), model.segmentation_head[0]
+        ),  # without the library's upsampling and activation
         num_classes=num_classes,
         stride=int(model.encoder.output_stride),
         normalisation=normalisation,
         description=description,
     )
+
+
+def _decoder(description: NetworkDescription, model: Any) -> nn.Module:
+    return SegformerDecoder(model.decoder) if description.architecture is Architecture.SEGFORMER else model.decoder
 
 
 def build_empty(description: NetworkDescription, num_classes: int, normalisation: Normalisation) -> Segmenter:

@@ -85,10 +85,8 @@ def model_card(segmenter: Segmenter, space: LabelSpace) -> dict[str, Any]:
 
 def write_weights(module: nn.Module, path: Path) -> None:
     """Write a module's parameters and buffers, contiguous, atomically. Raises StoreError."""
-    state = {
-        name: torch.empty(tensor.shape, dtype=tensor.dtype).copy_(
-            tensor.detach()
-        )  # own memory: shared tensors are refused
+    state = {  # each in memory of its own: shared tensors are refused
+        name: torch.empty(tensor.shape, dtype=tensor.dtype).copy_(tensor.detach())
         for name, tensor in module.state_dict().items()
     }
     write_tensors(state, path)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, QSize, Qt, Signal
-from PySide6.QtGui import QIcon, QImage, QPixmap
+from PySide6.QtGui import QColor, QIcon, QImage, QPainter, QPixmap
 
 from core.data.folders import Pair
+from masktwins_gui import theme
 
 Index = QModelIndex | QPersistentModelIndex
 THUMBNAIL = QSize(128, 96)
@@ -50,6 +51,17 @@ class ImagesModel(QAbstractListModel):
             self._pictures.popitem(last=False)
         index = self.index(row)
         self.dataChanged.emit(index, index, [Qt.ItemDataRole.DecorationRole])
+
+    def set_broken(self, generation: int, row: int) -> None:
+        """Show that an image cannot be read; the check says why."""
+        picture = QImage(THUMBNAIL, QImage.Format.Format_ARGB32)
+        picture.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(picture)
+        painter.setPen(QColor(theme.BAD))
+        painter.drawRect(0, 0, THUMBNAIL.width() - 1, THUMBNAIL.height() - 1)
+        painter.drawText(picture.rect(), Qt.AlignmentFlag.AlignCenter, self.tr("cannot be read"))
+        painter.end()
+        self.set_thumbnail(generation, row, picture)
 
     def rowCount(self, parent: Index | None = None) -> int:
         return 0 if parent is not None and parent.isValid() else len(self.pairs)

@@ -8,15 +8,11 @@ from PySide6.QtWidgets import (
     QButtonGroup,
     QComboBox,
     QHBoxLayout,
-    QHeaderView,
     QLineEdit,
     QListView,
-    QProgressBar,
-    QPushButton,
     QSlider,
     QSplitter,
     QStackedWidget,
-    QTableView,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -26,7 +22,6 @@ from core.data.folders import Pair
 from core.events import Model, Scores
 from masktwins_gui import theme
 from masktwins_gui.models.choices import choices
-from masktwins_gui.models.classes import ScoresModel
 from masktwins_gui.models.dataset import DatasetModel
 from masktwins_gui.models.images import ImagesModel
 from masktwins_gui.models.pictures import thumbnail
@@ -45,6 +40,7 @@ from masktwins_gui.models.states import PageState
 from masktwins_gui.widgets.class_legend import ClassLegend
 from masktwins_gui.widgets.compare_view import CompareView
 from masktwins_gui.widgets.empty_state import EmptyState
+from masktwins_gui.widgets.score_panel import ScorePanel
 
 
 class InspectPage(QWidget):
@@ -90,7 +86,7 @@ class InspectPage(QWidget):
         self.problem = theme.label("", "error")
         self.problem.setWordWrap(True)
         self.problem.hide()
-        self._make_scores()
+        self.panel = ScorePanel()
         self.empty = EmptyState(
             "inspect",
             self.tr("No trained model yet"),
@@ -115,11 +111,10 @@ class InspectPage(QWidget):
         self.opacity.valueChanged.connect(lambda value: self.compare.set_opacity(value / 100))
         self.swipe.toggled.connect(self.compare.set_swiping)
         self.fit.clicked.connect(self.compare.viewport.reset)
-        self.measure.clicked.connect(self._measure)
-        self.cancel.clicked.connect(self._cancel_measure)
+        self.panel.requested.connect(self._measure)
+        self.panel.cancelled.connect(self._cancel_measure)
         self.empty.acted.connect(self.train_requested)
         self.empty.demo_requested.connect(self.demo_requested)
-        self._set_measuring(False)
         self._on_dataset()
         self._on_runs()
 
@@ -145,30 +140,6 @@ class InspectPage(QWidget):
         self.side_by_side.setChecked(True)
         self.fit = _tool("inspect.fit", "fit", self.tr("Show the whole image (0, or a double click)"))
 
-    def _make_scores(self) -> None:
-        self.scores = ScoresModel(self)
-        self.table = QTableView()
-        self.table.setObjectName("inspect.scores")
-        self.table.setAccessibleName(self.tr("IoU by class, in percent"))
-        self.table.setModel(self.scores)
-        self.table.setShowGrid(False)
-        self.table.setSelectionMode(QTableView.SelectionMode.NoSelection)
-        self.table.setTabKeyNavigation(False)
-        self.table.verticalHeader().hide()
-        self.table.verticalHeader().setDefaultSectionSize(24)
-        header = self.table.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        self.measure = QPushButton(self.tr("Measure A and B"))
-        self.measure.setObjectName("inspect.measure")
-        self.measure.setToolTip(self.tr("IoU by class on the labelled target images; training never saw these labels"))
-        self.cancel = QPushButton(self.tr("Cancel"))
-        self.cancel.setObjectName("inspect.cancel")
-        self.progress = QProgressBar()
-        self.progress.setObjectName("inspect.progress")
-        self.no_labels = theme.label(self.tr("Choose target labels on the Data page to measure IoU by class."), "muted")
-        self.no_labels.setWordWrap(True)
-
     def _lay_out(self) -> None:
         bar = QHBoxLayout()
         bar.addWidget(self.run, 2)
@@ -192,19 +163,10 @@ class InspectPage(QWidget):
         centre_column.addWidget(self.compare, 1)
         centre_column.addWidget(self.problem)
         centre_column.addWidget(self.legend)
-        measuring = QWidget()
-        measure_column = QVBoxLayout(measuring)
-        measure_column.setContentsMargins(0, 0, 0, 0)
-        measure_column.addWidget(theme.label(self.tr("IoU by class, %"), "heading"))
-        measure_column.addWidget(self.table, 1)
-        measure_column.addWidget(self.no_labels)
-        measure_column.addWidget(self.progress)
-        measure_column.addWidget(self.measure)
-        measure_column.addWidget(self.cancel)
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self.splitter.setObjectName("inspect.splitter")
         self.splitter.setChildrenCollapsible(False)
-        for widget in (images, centre, measuring):
+        for widget in (images, centre, self.panel):
             self.splitter.addWidget(widget)
         self.splitter.setSizes([170, 650, 260])
         self.splitter.setStretchFactor(1, 1)
@@ -266,7 +228,7 @@ class InspectPage(QWidget):
         first, second = self._chosen()
         if first and second:
             self.compare.set_titles(first.title, second.title)
-            self.scores.set_scores(None, None, ())
+            self.panel.scores.set_scores(None, None, ())
             self._show_known_scores(first, second)
             self._predict()
 
@@ -281,13 +243,11 @@ class InspectPage(QWidget):
         known = [scores_from(run.scores.get(choice.which.value)) for choice in (first, second)]
         if known[0] and known[1]:
             space = self._dataset.holdings.space
-            self.scores.set_scores(known[0], known[1], space.palette if space else ())
+            self.panel.scores.set_scores(known[0], known[1], space.palette if space else ())
 
     def _on_dataset(self) -> None:
         self._filter(self.filter.text())
-        labelled = bool(self._dataset.pairs("evaluation"))
-        self.no_labels.setVisible(not labelled)
-        self.measure.setEnabled(labelled)
+        self.panel.set_possible(bool(self._dataset.pairs("evaluation")))
 
     def _filter(self, text: str) -> None:
         pairs = [pair for pair in self._dataset.to_look_at if text.lower() in pair.name.lower()]
@@ -301,7 +261,10 @@ class InspectPage(QWidget):
         def show(image: QImage) -> None:
             self.images.set_thumbnail(generation, row, image)
 
-        self._jobs.submit(f"inspect {generation} {row}", lambda _: thumbnail(pair, None, 0.0), show)
+        def fail(message: str, details: str) -> None:
+            self.images.set_broken(generation, row)
+
+        self._jobs.submit(f"inspect {generation} {row}", lambda _: thumbnail(pair, None, 0.0), show, fail)
 
     # Predictions -------------------------------------------------------------------------------
 
@@ -346,21 +309,20 @@ class InspectPage(QWidget):
         if not (first and second and images and data.target_labels):
             return
         request = MeasureRequest(images, data.target_labels, first, second, self._label_space())
-        self._set_measuring(True)
-        self._measuring = self._inference.measure(request, self._show_scores, self._measure_failed, self._show_progress)
-
-    def _show_progress(self, done: int, total: int) -> None:
-        self.progress.setRange(0, max(1, total))
-        self.progress.setValue(done)
+        self.problem.hide()
+        self.panel.set_busy(True)
+        self._measuring = self._inference.measure(
+            request, self._show_scores, self._measure_failed, self.panel.show_progress
+        )
 
     def _show_scores(self, scores: tuple[Scores, Scores]) -> None:
-        self._set_measuring(False)
+        self._end_measuring()
         space = self._dataset.holdings.space
-        self.scores.set_scores(*scores, space.palette if space else ())
+        self.panel.scores.set_scores(*scores, space.palette if space else ())
 
     def _measure_failed(self, message: str, details: str) -> None:
-        self._set_measuring(False)
-        self.scores.set_scores(None, None, ())
+        self._end_measuring()
+        self.panel.scores.set_scores(None, None, ())
         self.problem.setText(message)
         self.problem.setToolTip(details)
         self.problem.show()
@@ -368,17 +330,11 @@ class InspectPage(QWidget):
     def _cancel_measure(self) -> None:
         if self._measuring is not None:
             self._measuring.cancel()
-        self._set_measuring(False)
+        self._end_measuring()
 
-    def _set_measuring(self, measuring: bool) -> None:
-        self.measure.setVisible(not measuring)
-        self.cancel.setVisible(measuring)
-        self.progress.setVisible(measuring)
-        if measuring:
-            self.progress.setRange(0, 0)
-            self.problem.hide()
-        else:
-            self._measuring = None
+    def _end_measuring(self) -> None:
+        self._measuring = None
+        self.panel.set_busy(False)
 
 
 def scores_from(stored: dict | None) -> Scores | None:

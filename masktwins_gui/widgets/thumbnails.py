@@ -87,4 +87,7 @@ class ThumbnailPanel(QWidget):
         def show(image: QImage) -> None:
             self.images.set_thumbnail(generation, row, image)
 
-        self._jobs.submit(f"thumbnail {generation} {row}", lambda _: thumbnail(pair, space, opacity), show)
+        def fail(message: str, details: str) -> None:
+            self.images.set_broken(generation, row)
+
+        self._jobs.submit(f"thumbnail {generation} {row}", lambda _: thumbnail(pair, space, opacity), show, fail)

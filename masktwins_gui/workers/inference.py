@@ -40,6 +40,7 @@ class InferenceWorker(QThread):
         self._tasks: set[Task] = set()
         self._latest: dict[str, Task] = {}
         self._models = _Models()
+        self._closed = False
 
     # GUI thread --------------------------------------------------------------------------------
 
@@ -64,6 +65,9 @@ class InferenceWorker(QThread):
         if (previous := self._latest.get(key)) is not None:
             previous.cancel()
         task = Task(function, done, failed, progress)
+        if self._closed:
+            task.cancel()
+            return task
         task.finished.connect(self._forget)
         self._tasks.add(task)
         self._latest[key] = task
@@ -73,7 +77,8 @@ class InferenceWorker(QThread):
         return task
 
     def close(self) -> None:
-        """Cancel everything and wait for the thread."""
+        """Cancel everything and wait for the thread; nothing more is taken."""
+        self._closed = True
         for task in self._tasks:
             task.cancel()
         if self.isRunning():

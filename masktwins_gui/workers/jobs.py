@@ -28,6 +28,7 @@ class JobPool(QObject):
         self._pool.setMaxThreadCount(threads)
         self._tasks: set[Task] = set()  # referenced until their last signal has been delivered
         self._by_key: dict[str, Task] = {}
+        self._closed = False
 
     def submit(
         self,
@@ -41,6 +42,9 @@ class JobPool(QObject):
         if (previous := self._by_key.get(key)) is not None:
             previous.cancel()
         task = Task(function, done, failed, progress)
+        if self._closed:  # a timer of a window that is closing
+            task.cancel()
+            return task
         self._tasks.add(task)
         self._by_key[key] = task
         task.finished.connect(self._forget)
@@ -52,7 +56,8 @@ class JobPool(QObject):
         return bool(self._tasks)
 
     def close(self) -> None:
-        """Cancel everything and wait for the threads."""
+        """Cancel everything and wait for the threads; nothing more is taken."""
+        self._closed = True
         for task in self._tasks:
             task.cancel()
         self._pool.waitForDone()

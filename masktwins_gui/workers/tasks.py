@@ -33,7 +33,7 @@ def attempt(function: Callable[[], Any]) -> tuple[Any, Failure | None]:
     try:
         return function(), None
     except Exception as error:
-        log.exception("a worker failed")
+        log.info("a worker failed: %s", error, exc_info=True)
         message = str(error).strip() or type(error).__name__
         return None, Failure(message, traceback.format_exc())
 

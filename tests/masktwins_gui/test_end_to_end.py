@@ -34,11 +34,11 @@ def test_from_the_folders_to_the_exported_file(make_window, qtbot, project_file)
     window.show_page("inspect")
     inspect = window.inspect
     qtbot.waitUntil(lambda: not inspect.compare.second.image.isNull(), timeout=60_000)
-    assert inspect.scores.rowCount() == len(window.dataset.holdings.space.classes) + 1
-    inspect.scores.set_scores(None, None, ())
-    click(qtbot, inspect.measure)
-    qtbot.waitUntil(lambda: inspect.scores.rowCount() > 0, timeout=60_000)
-    measured = inspect.scores.data(inspect.scores.index(inspect.scores.rowCount() - 1, 2))
+    assert inspect.panel.scores.rowCount() == len(window.dataset.holdings.space.classes) + 1
+    inspect.panel.scores.set_scores(None, None, ())
+    click(qtbot, inspect.panel.measure)
+    qtbot.waitUntil(lambda: inspect.panel.scores.rowCount() > 0, timeout=60_000)
+    measured = inspect.panel.scores.data(inspect.panel.scores.index(inspect.panel.scores.rowCount() - 1, 2))
     assert measured == f"{finished.result['teacher']['miou']:.1f}"
 
     window.show_page("export")

@@ -11,11 +11,13 @@ OPEN_AND_CLOSE = """
 import os, sys
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 from PySide6.QtCore import QSettings
+from masktwins_gui import theme
 from masktwins_gui.app import create_application
 from masktwins_gui.main_window import MainWindow
 store = QSettings(sys.argv[1], QSettings.Format.IniFormat)
 app = create_application(["masktwins"], store)
 window = MainWindow(store)
+theme.apply(app, theme.current(app))
 window.show()
 for page in window.pages:
     window.show_page(page)

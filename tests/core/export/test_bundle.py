@@ -1,8 +1,10 @@
+import copy
 import importlib.metadata
 import json
 import os
 import shutil
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,8 @@ import onnxruntime
 import pytest
 import torch
 from PIL import Image
+from timm.layers.conv2d_same import Conv2dSame
+from torch import nn
 
 from core.config import Architecture, NetworkConfig, RunConfig
 from core.data.reading import read_image
@@ -21,8 +25,9 @@ from core.export.bundle import ExportError, ExportStoppedError, Format, export
 from core.export.card import _CODE
 from core.labels import LabelSpace
 from core.networks.build import build
-from core.networks.segmenter import resize
+from core.networks.segmenter import Head, NetworkDescription, Segmenter, resize
 from core.networks.store import load_model, save_model
+from core.pixels import Normalisation
 
 SPACE = LabelSpace("test", ("Straße", "<b>sky</b>", "pole"), ((10, 20, 30), (200, 100, 0), (0, 0, 255)))
 SIZES = [(1, 97, 131), (3, 64, 96), (1, 200, 70), (1, 12, 40)]  # batch, height, width
@@ -282,14 +287,35 @@ def test_the_model_is_left_as_it_was(model, images, tmp_path):
     assert all(parameter.requires_grad for parameter in model.segmenter.parameters())
 
 
-def test_padding_inside_an_encoder_can_be_traced_too():
-    torch.manual_seed(0)
-    segmenter = build(
-        NetworkConfig(architecture=Architecture.DEEPLABV3PLUS, encoder="tu-test_resnet", weights="none"), 3
+class Padding(nn.Module):
+    """An encoder that pads by an amount computed from the size, as TensorFlow's networks do."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = Conv2dSame(3, 2, 3, stride=2)
+
+    def forward(self, image):
+        return self.convolution(nn.functional.max_pool2d(image, 8))
+
+
+def test_padding_inside_an_encoder_can_be_traced_too(caplog):
+    caplog.set_level("INFO")
+    description = NetworkDescription(Architecture.UNET, "padding")
+    head = Head(nn.Identity(), nn.Identity())
+    segmenter = Segmenter(
+        Padding(), head, num_classes=2, stride=16, normalisation=Normalisation(), description=description
     )
     module = portable.trace(segmenter.eval()).module()
+    assert "without a proof" in caplog.text
     batch = torch.rand(1, 3, 97, 131)
     with torch.no_grad():
         got = module(batch).numpy()
     reference = portable.open_segmenter(segmenter)(batch.numpy())
     np.testing.assert_allclose(got, reference, rtol=1e-4, atol=1e-5)
+
+
+def test_what_cannot_be_traced_says_so(model):
+    segmenter = copy.copy(model.segmenter)
+    segmenter.description = replace(segmenter.description, encoder="tu-swin_tiny_patch4_window7_224")
+    with pytest.raises(ExportError, match="safetensors"):
+        portable.trace(segmenter)

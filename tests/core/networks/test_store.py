@@ -91,6 +91,7 @@ def test_shared_tensors_can_be_written(tmp_path):
     module[1].weight = module[0].weight
     write_weights(module, tmp_path / "w.safetensors")
     assert_holds(tmp_path / "w.safetensors", module)
+    assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"]
 
 
 @pytest.mark.parametrize(

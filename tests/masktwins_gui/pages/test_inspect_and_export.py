@@ -114,18 +114,18 @@ def test_stepping_through_the_images_predicts_each(inspect, parts, qtbot, tmp_pa
 def test_measuring_fills_the_table_and_can_be_cancelled(inspect, parts, qtbot, tmp_path, small_data):
     _, _, runs, inference = parts
     runs.set_runs([run_info(tmp_path / "runs" / "a-01")])
-    click(qtbot, inspect.measure)
+    click(qtbot, inspect.panel.measure)
     kind, request, (done, _, progress) = inference.calls[-1]
     assert kind == "measure"
     assert (request.images, request.labels) == (small_data.data.evaluation_images, small_data.data.target_labels)
     progress(2, 6)
-    assert (inspect.progress.value(), inspect.progress.maximum()) == (2, 6)
-    click(qtbot, inspect.cancel)
+    assert (inspect.panel.progress.value(), inspect.panel.progress.maximum()) == (2, 6)
+    click(qtbot, inspect.panel.cancel)
     assert inference.cancelled == 1
-    assert inspect.measure.isVisible()
-    click(qtbot, inspect.measure)
+    assert inspect.panel.measure.isVisible()
+    click(qtbot, inspect.panel.measure)
     inference.calls[-1][2][0]((BEFORE, SCORES))
-    table = inspect.scores
+    table = inspect.panel.scores
     assert [table.data(table.index(2, column)) for column in range(4)] == ["mean IoU", "30.0", "50.0", "+20.0"]
     assert done is not None
 
@@ -134,9 +134,9 @@ def test_a_finished_run_shows_what_it_has_measured_itself(inspect, parts, tmp_pa
     _, _, runs, _ = parts
     scores = {"source": BEFORE.to_json(), "teacher": SCORES.to_json()}
     runs.set_runs([run_info(tmp_path / "runs" / "a-01", state="finished", scores=scores)])
-    assert inspect.scores.rowCount() == 3
+    assert inspect.panel.scores.rowCount() == 3
     inspect.second.setCurrentIndex(2)  # the student was not measured
-    assert inspect.scores.rowCount() == 0
+    assert inspect.panel.scores.rowCount() == 0
     null = scores_from({"miou": None, "pixel_accuracy": 1, "per_class": {"a": None}})
     assert null is not None
     assert np.isnan(null.per_class["a"])
@@ -145,8 +145,8 @@ def test_a_finished_run_shows_what_it_has_measured_itself(inspect, parts, tmp_pa
 def test_without_target_labels_there_is_nothing_to_measure(inspect, parts):
     project, dataset, _, _ = parts
     dataset.set_holdings(take_stock(project.config.data.model_copy(update={"target_labels": None})))
-    assert not inspect.measure.isEnabled()
-    assert not inspect.no_labels.isHidden()
+    assert not inspect.panel.measure.isEnabled()
+    assert not inspect.panel.no_labels.isHidden()
 
 
 def test_swiping_and_opacity(inspect, parts, qtbot, tmp_path):

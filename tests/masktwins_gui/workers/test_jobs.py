@@ -99,3 +99,8 @@ def test_closing_waits_for_the_threads(runner):
     runner.submit("a", work, ignore, ignore)
     assert begun.wait(10)
     runner.close()
+    runner.close()
+    late = []
+    runner.submit("b", late.append, late.append, ignore)  # nothing starts any more
+    runner.close()
+    assert late == []
