@@ -73,12 +73,8 @@ class DataConfig(Section):
     """Where the two cameras' images are."""
 
     source_images: Path | None = setting(None, "Source images", "Folder of the labelled camera's images.")
-    source_labels: Path | None = setting(
-        None, "Source labels", "Folder of label images, paired with the images by name."
-    )
-    target_images: Path | None = setting(
-        None, "Target images", "Folder of the new camera's images; no labels are needed."
-    )
+    source_labels: Path | None = setting(None, "Source labels", "Folder of the labels, paired with the images by name.")
+    target_images: Path | None = setting(None, "Target images", "Folder of the new camera's images, without labels.")
     target_labels: Path | None = setting(
         None, "Target labels", "Optional labels for measuring only: training never reads them."
     )

@@ -93,9 +93,3 @@ def memory_gib(device: str) -> float:
     if device.startswith("cuda"):
         return torch.cuda.max_memory_reserved(device) / 2**30
     return psutil.Process().memory_info().rss / 2**30
-
-
-def is_device_failure(error: RuntimeError) -> bool:
-    """Whether the error has left the CUDA context unusable, so that only a new process helps."""
-    kind = getattr(torch, "AcceleratorError", None)  # torch >= 2.8; before, the message alone tells
-    return (kind is not None and isinstance(error, kind)) or str(error).startswith("CUDA error")

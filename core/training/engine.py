@@ -42,7 +42,8 @@ from core.runs import RunFolder
 from core.settings import is_live, with_changes
 from core.training.canary import Canary, choose_frames, save_pictures
 from core.training.checkpoint import CheckpointError
-from core.training.device import is_device_failure, memory_gib
+from core.training.device import memory_gib
+from core.training.failures import in_words
 from core.training.meter import Meter
 from core.training.session import Session, versions
 
@@ -76,27 +77,16 @@ def adapt(control: RunControl, run: RunFolder) -> Iterator[Event]:
             return
         try:
             yield from _Loop(control, run).events()
-        except RunError as error:
-            run.write_status(state="failed", reason=str(error))
-            raise
-        except torch.OutOfMemoryError as error:
-            sentence = _out_of_memory_sentence(run.config())
-            run.write_status(state="failed", reason=sentence)
-            raise RunError(sentence) from error
-        except RuntimeError as error:
-            if not is_device_failure(error):
-                run.write_status(state="failed", reason=f"{type(error).__name__}: {error}")
-                raise
-            sentence = f"{str(error).splitlines()[0]}. The device cannot be used by this process any more: restart and resume."
-            run.write_status(state="failed", reason=sentence)
-            raise RunError(sentence) from error
         except GeneratorExit:  # closed early, or simply not asked again after the last event
             if run.status().get("state") not in ENDED:
                 run.write_status(state="interrupted", reason="the program ended before the run did")
             raise
         except BaseException as error:
-            run.write_status(state="failed", reason=f"{type(error).__name__}: {error}")
-            raise
+            sentence = in_words(error, run.config().training)
+            run.write_status(state="failed", reason=sentence or f"{type(error).__name__}: {error}")
+            if sentence is None or isinstance(error, RunError):
+                raise
+            raise RunError(sentence) from error
 
 
 def _refusal(config: RunConfig, changes: Mapping[str, Any]) -> str:

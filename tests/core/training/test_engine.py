@@ -228,7 +228,7 @@ def test_a_broken_device_asks_for_a_restart(make_run, monkeypatch):
 
     run = make_run()
     monkeypatch.setattr(Session, "train_step", failing)
-    with pytest.raises(RunError, match="restart and resume"):
+    with pytest.raises(RunError, match="restart the program and resume"):
         train(run)
     assert "illegal memory access" in run.status()["reason"]
 
