@@ -312,13 +312,15 @@ class DataPage(QWidget):
         self.check_button.setEnabled(self._dataset.complete)
         self.verdict.setToolTip("")
         if errors:
-            text, role = self.tr("{0} error(s) block the training.").format(errors), "error"
+            text = self.tr("1 error blocks the training.") if errors == 1 else self.tr("{0} errors block the training.")
+            text, role = text.format(errors), "error"
         elif not self._dataset.complete:
             text, role = "", "muted"
         elif self._dataset.report is None:
             text, role = self.tr("Not checked yet."), "muted"
         elif warnings:
-            text, role = self.tr("Ready to train; {0} warning(s).").format(warnings), "warn"
+            text = self.tr("Ready to train; 1 warning.") if warnings == 1 else self.tr("Ready to train; {0} warnings.")
+            text, role = text.format(warnings), "warn"
         else:
             text, role = self.tr("✓ No problems found. Ready to train."), "good"
         self.verdict.setText(text)

@@ -71,7 +71,7 @@ class TrainPage(QWidget):
         self.message.setObjectName("train.message")
         self.message.setWordWrap(True)
         self.losses = CurvePanel(curves[0], name="train.losses", unit=self.tr("loss"))
-        self.quality = CurvePanel(curves[1], name="train.quality", unit=self.tr("mIoU, %"))
+        self.quality = CurvePanel(curves[1], name="train.quality", unit=self.tr("mIoU, %"), dots=25)
         self.log = QPlainTextEdit()
         self.log.setObjectName("train.log")
         self.log.setAccessibleName(self.tr("Messages of the run"))

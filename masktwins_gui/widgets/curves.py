@@ -16,16 +16,16 @@ pg.setConfigOptions(imageAxisOrder="row-major", antialias=False)
 MARK_COLOURS = {"checkpoint": theme.GOOD, "pause": theme.WARN, "change": theme.INFO, "phase": "#8a8a8a"}
 
 
-FEW = 25  # points up to here are shown as dots
-
-
 class CurvePanel(QWidget):
-    """Draws a CurveStore."""
+    """Draws a CurveStore. Series of up to `dots` points show each as a dot."""
 
-    def __init__(self, store: CurveStore, *, name: str, unit: str = "", parent: QWidget | None = None) -> None:
+    def __init__(
+        self, store: CurveStore, *, name: str, unit: str = "", dots: int = 1, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self.setObjectName(name)
         self._store = store
+        self._dots = dots
         self._lines: dict[str, tuple[pg.PlotDataItem, pg.PlotDataItem]] = {}
         self._boxes: dict[str, QCheckBox] = {}
         self._colours: dict[str, str] = {}
@@ -71,15 +71,17 @@ class CurvePanel(QWidget):
         self._legend = QHBoxLayout()
         self._legend.setSpacing(10)
         self._legend.addStretch(1)
-        self._legend.addWidget(QLabel(self.tr("smooth")))
-        self._legend.addWidget(self.smoothing)
-        self._legend.addWidget(self.log_box)
+        bottom = QHBoxLayout()
+        bottom.addWidget(self.readout, 1)
+        bottom.addWidget(theme.label(self.tr("smooth"), "muted"))
+        bottom.addWidget(self.smoothing)
+        bottom.addWidget(self.log_box)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 6, 4, 4)
         layout.setSpacing(4)
         layout.addLayout(self._legend)
         layout.addWidget(self.plot, 1)
-        layout.addWidget(self.readout)
+        layout.addLayout(bottom)
 
     # Drawing -----------------------------------------------------------------------------------
 
@@ -90,7 +92,7 @@ class CurvePanel(QWidget):
         log = self.log_box.isChecked()
         for name, series in self._store.series.items():
             raw, smooth = self._lines.get(name) or self._add(name)
-            few = len(series) <= FEW  # a single point makes no line
+            few = len(series) <= self._dots  # a single point makes no line
             raw.setData(series.x, _positive(series.y) if log else series.y)
             smooth.setData(series.x, _positive(series.smooth) if log else series.smooth)
             smooth.setSymbol("o" if few else None)  # pyright: ignore[reportArgumentType] - None means no symbol

@@ -58,7 +58,7 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
     data = make_demo(tmp_path_factory.mktemp("demo"), source=6, target=6, evaluation=3, size=(64, 96))
     changes = {
         "network.architecture": "unet",
-        "network.encoder": "tu-pvt_v2_b0",
+        "network.encoder": "resnet18",
         "network.weights": "none",
         "mask.block_size": 8,
         "training.steps": 6,

@@ -292,10 +292,10 @@ class Padding(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.convolution = Conv2dSame(3, 2, 3, stride=2)
+        self.convolution = Conv2dSame(3, 2, 3, dilation=2)
 
     def forward(self, image):
-        return self.convolution(nn.functional.max_pool2d(image, 8))
+        return self.convolution(nn.functional.max_pool2d(image, 16))
 
 
 def test_padding_inside_an_encoder_can_be_traced_too(caplog):

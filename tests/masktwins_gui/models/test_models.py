@@ -93,6 +93,10 @@ def test_images_ask_for_a_thumbnail_once_and_take_no_stale_one(qapp):
         model.data(model.index(0), Qt.ItemDataRole.DecorationRole).pixmap(THUMBNAIL).toImage().pixelColor(1, 1).alpha()
         == 0
     )
+    model.set_broken(model.generation, 0)
+    assert (
+        model.data(model.index(0), Qt.ItemDataRole.DecorationRole).pixmap(THUMBNAIL).toImage().pixelColor(0, 0).alpha()
+    )
     del tester
 
 
