@@ -281,7 +281,9 @@ def export(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> in
     else:
         print(f"{report.path}: {', '.join(report.files)}")
         for form, parity in report.parity.items():
-            print(f"  {form.value:12} {parity.equal_pixels:.4%} of the pixels equal, largest difference {parity.largest_difference:.2g}")
+            print(
+                f"  {form.value:12} {parity.equal_pixels:.4%} of the pixels equal, largest difference {parity.largest_difference:.2g}"
+            )
     return DONE
 
 

@@ -118,7 +118,7 @@ class Controller(QObject):
             self.message.emit(self.tr("Stopping: saving a checkpoint …"))
 
     def close(self) -> None:
-        """End the helper threads; a run must have ended before."""
+        """End the other threads; a run must have ended before."""
         self._timer.stop()
         self.jobs.close()
         self.inference.close()

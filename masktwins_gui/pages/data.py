@@ -58,21 +58,7 @@ class DataPage(QWidget):
         self._proposed: set[str] = set()
 
         self.fields = {role: self._field(role) for role in ROLES}
-        self.check_button = QPushButton(self.tr("Check the data"))
-        self.check_button.setObjectName("data.check")
-        self.check_button.setToolTip(self.tr("Read every image and label and report what is wrong"))
-        self.cancel_button = QPushButton(self.tr("Cancel"))
-        self.cancel_button.setObjectName("data.cancel")
-        self.progress = QProgressBar()
-        self.progress.setObjectName("data.progress")
-        self.problems = ProblemsModel(self)
-        self.problem_table = _table("data.problems", self.tr("Problems"))
-        self.problem_table.setModel(self.problems)
-        self.files_button = QPushButton(self.tr("Show files …"))
-        self.files_button.setObjectName("data.show_files")
-        self.files_button.setToolTip(self.tr("The files that the chosen problem concerns"))
-        self.verdict = theme.label("", "muted")
-        self.verdict.setWordWrap(True)
+        self._make_check()
         self.classes = ClassesModel(self)
         self.class_table = _table("data.classes", self.tr("Classes"))
         self.class_table.setModel(self.classes)
@@ -94,6 +80,29 @@ class DataPage(QWidget):
         self._check_timer.setInterval(CHECK_DELAY_MS)
         self._lay_out()
 
+        self._connect()
+        self._set_checking(False)
+        self._update_files_button()
+        self._on_project(project.config)
+
+    def _make_check(self) -> None:
+        self.check_button = QPushButton(self.tr("Check the data"))
+        self.check_button.setObjectName("data.check")
+        self.check_button.setToolTip(self.tr("Read every image and label and report what is wrong"))
+        self.cancel_button = QPushButton(self.tr("Cancel"))
+        self.cancel_button.setObjectName("data.cancel")
+        self.progress = QProgressBar()
+        self.progress.setObjectName("data.progress")
+        self.problems = ProblemsModel(self)
+        self.problem_table = _table("data.problems", self.tr("Problems"))
+        self.problem_table.setModel(self.problems)
+        self.files_button = QPushButton(self.tr("Show files …"))
+        self.files_button.setObjectName("data.show_files")
+        self.files_button.setToolTip(self.tr("The files that the chosen problem concerns"))
+        self.verdict = theme.label("", "muted")
+        self.verdict.setWordWrap(True)
+
+    def _connect(self) -> None:
         for role, field in self.fields.items():
             field.chosen.connect(lambda path, role=role: self.choose(role, path))
         self.check_button.clicked.connect(self.check)
@@ -104,10 +113,7 @@ class DataPage(QWidget):
         self.problems.modelReset.connect(self._update_files_button)
         self.empty.demo_requested.connect(self.demo_requested)
         self._check_timer.timeout.connect(self.check)
-        project.changed.connect(self._on_project)
-        self._set_checking(False)
-        self._update_files_button()
-        self._on_project(project.config)
+        self._project.changed.connect(self._on_project)
 
     # Layout ------------------------------------------------------------------------------------
 
@@ -116,6 +122,28 @@ class DataPage(QWidget):
         return FolderField(setting.title, setting.description, f"data.{role}")
 
     def _lay_out(self) -> None:
+        self.stack = QStackedWidget()
+        self.stack.addWidget(self.empty)
+        self.stack.addWidget(self._make_tabs())
+
+        self.splitter = QSplitter(Qt.Orientation.Horizontal)
+        self.splitter.setObjectName("data.splitter")
+        self.splitter.setChildrenCollapsible(False)
+        self.splitter.addWidget(self._make_left())
+        self.splitter.addWidget(self.stack)
+        self.splitter.setSizes([430, 660])
+        self.splitter.setStretchFactor(1, 1)  # the folders keep their width
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.splitter)
+        header = self.problem_table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        class_header = self.class_table.horizontalHeader()
+        class_header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        class_header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+
+    def _make_left(self) -> QScrollArea:
         check_row = QHBoxLayout()
         check_row.addWidget(self.check_button)
         check_row.addWidget(self.progress, 1)
@@ -139,7 +167,9 @@ class DataPage(QWidget):
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(left)
         left.setMinimumWidth(300)
+        return scroll
 
+    def _make_tabs(self) -> QWidget:
         classes = QWidget()
         class_column = QVBoxLayout(classes)
         class_column.addWidget(self.recognition)
@@ -153,25 +183,7 @@ class DataPage(QWidget):
         right_column = QVBoxLayout(right)
         right_column.setContentsMargins(6, 12, 12, 12)
         right_column.addWidget(self.tabs)
-        self.stack = QStackedWidget()
-        self.stack.addWidget(self.empty)
-        self.stack.addWidget(right)
-
-        self.splitter = QSplitter(Qt.Orientation.Horizontal)
-        self.splitter.setObjectName("data.splitter")
-        self.splitter.setChildrenCollapsible(False)
-        self.splitter.addWidget(scroll)
-        self.splitter.addWidget(self.stack)
-        self.splitter.setSizes([430, 660])
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.splitter)
-        header = self.problem_table.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
-        class_header = self.class_table.horizontalHeader()
-        class_header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        class_header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        return right
 
     # Folders -----------------------------------------------------------------------------------
 

@@ -67,6 +67,23 @@ class ExportPage(QWidget):
         self._chosen_by_hand = False  # else the choice follows the run as it grows
         self.run_box = _combo("export.source_run", self.tr("Run"))
         self.model_box = _combo("export.checkpoint", self.tr("Checkpoint and model"))
+        self._make_formats()
+        self.folder = FolderField(self.tr("Folder"), self.tr("Where the files are written"), "export.folder")
+        self._make_results()
+        self.empty = EmptyState(
+            "export",
+            self.tr("Nothing to export yet"),
+            self.tr("Once a run has left a checkpoint, its weights are written here for other programs."),
+            self.tr("Go to Train"),
+            name="export.empty",
+        )
+        self._lay_out()
+
+        self._connect()
+        self._set_busy(False)
+        self._on_runs()
+
+    def _make_formats(self) -> None:
         self.formats = {
             "safetensors": _check(
                 "export.safetensors", self.tr("safetensors"), self.tr("Weights for this program and for Python")
@@ -78,7 +95,8 @@ class ExportPage(QWidget):
         }
         self.formats["safetensors"].setChecked(True)
         self.formats["onnx"].setChecked(True)
-        self.folder = FolderField(self.tr("Folder"), self.tr("Where the files are written"), "export.folder")
+
+    def _make_results(self) -> None:
         self.run = QPushButton(self.tr("Export"))
         self.run.setObjectName("export.run")
         self.run.setProperty("role", "primary")
@@ -103,16 +121,9 @@ class ExportPage(QWidget):
         self.elsewhere.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self.copy = QPushButton(self.tr("Copy"))
         self.copy.setObjectName("export.copy")
-        self.empty = EmptyState(
-            "export",
-            self.tr("Nothing to export yet"),
-            self.tr("Once a run has left a checkpoint, its weights are written here for other programs."),
-            self.tr("Go to Train"),
-            name="export.empty",
-        )
-        self._lay_out()
 
-        runs.modelReset.connect(self._on_runs)
+    def _connect(self) -> None:
+        self._runs.modelReset.connect(self._on_runs)
         self.run_box.currentIndexChanged.connect(self._on_run)
         self.model_box.currentIndexChanged.connect(self._say_elsewhere)
         self.model_box.activated.connect(self._choose_by_hand)
@@ -125,10 +136,37 @@ class ExportPage(QWidget):
         self.copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(self.elsewhere.toPlainText()))
         self.empty.acted.connect(self.train_requested)
         self.empty.demo_requested.connect(self.demo_requested)
-        self._set_busy(False)
-        self._on_runs()
 
     def _lay_out(self) -> None:
+        self.table.setShowGrid(False)
+        self.table.setSelectionMode(QTableView.SelectionMode.NoSelection)
+        self.table.setTabKeyNavigation(False)
+        self.table.setWordWrap(True)
+        self.table.verticalHeader().hide()
+        self.table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(3, QHeaderView.ResizeMode.Stretch)
+        elsewhere_head = QHBoxLayout()
+        elsewhere_head.addWidget(theme.label(self.tr("Run elsewhere"), "heading"))
+        elsewhere_head.addStretch(1)
+        elsewhere_head.addWidget(self.copy)
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setContentsMargins(12, 12, 12, 12)
+        column.setSpacing(10)
+        column.addWidget(self._make_card())
+        column.addWidget(self.table, 2)
+        column.addLayout(elsewhere_head)
+        column.addWidget(self.elsewhere, 2)
+        self.stack = QStackedWidget()
+        self.stack.addWidget(self.empty)
+        self.stack.addWidget(content)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.stack)
+
+    def _make_card(self) -> QFrame:
         form = QFormLayout()
         form.setHorizontalSpacing(12)
         form.setVerticalSpacing(8)
@@ -154,34 +192,7 @@ class ExportPage(QWidget):
         card_column.addLayout(form)
         card_column.addWidget(self.folder)
         card_column.addLayout(actions)
-
-        self.table.setShowGrid(False)
-        self.table.setSelectionMode(QTableView.SelectionMode.NoSelection)
-        self.table.setTabKeyNavigation(False)
-        self.table.setWordWrap(True)
-        self.table.verticalHeader().hide()
-        self.table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header = self.table.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(3, QHeaderView.ResizeMode.Stretch)
-        elsewhere_head = QHBoxLayout()
-        elsewhere_head.addWidget(theme.label(self.tr("Run elsewhere"), "heading"))
-        elsewhere_head.addStretch(1)
-        elsewhere_head.addWidget(self.copy)
-        content = QWidget()
-        column = QVBoxLayout(content)
-        column.setContentsMargins(12, 12, 12, 12)
-        column.setSpacing(10)
-        column.addWidget(card)
-        column.addWidget(self.table, 2)
-        column.addLayout(elsewhere_head)
-        column.addWidget(self.elsewhere, 2)
-        self.stack = QStackedWidget()
-        self.stack.addWidget(self.empty)
-        self.stack.addWidget(content)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.stack)
+        return card
 
     # Choices -----------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, QSignalBlocker, QSize, Qt, Signal
-from PySide6.QtGui import QImage
+from PySide6.QtGui import QImage, QShowEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
     QComboBox,
@@ -67,20 +67,7 @@ class InspectPage(QWidget):
         self._measuring: Handle | None = None
         self._predicting: Handle | None = None
         self._make_bar()
-        self.images = ImagesModel(self)
-        self.filter = QLineEdit()
-        self.filter.setObjectName("inspect.filter")
-        self.filter.setPlaceholderText(self.tr("Filter by name"))
-        self.filter.setAccessibleName(self.tr("Filter the images by name"))
-        self.filter.setClearButtonEnabled(True)
-        self.list = QListView()
-        self.list.setObjectName("inspect.images")
-        self.list.setAccessibleName(self.tr("Target images"))
-        self.list.setModel(self.images)
-        self.list.setUniformItemSizes(True)
-        self.list.setIconSize(QSize(66, 50))
-        self.list.setSpacing(1)
-        self.list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self._make_list()
         self.compare = CompareView()
         self.legend = ClassLegend()
         self.problem = theme.label("", "error")
@@ -98,8 +85,29 @@ class InspectPage(QWidget):
         )
         self._lay_out()
 
-        runs.modelReset.connect(self._on_runs)
-        dataset.changed.connect(self._on_dataset)
+        self._connect()
+        self._on_dataset()
+        self._on_runs()
+
+    def _make_list(self) -> None:
+        self.images = ImagesModel(self)
+        self.filter = QLineEdit()
+        self.filter.setObjectName("inspect.filter")
+        self.filter.setPlaceholderText(self.tr("Filter by name"))
+        self.filter.setAccessibleName(self.tr("Filter the images by name"))
+        self.filter.setClearButtonEnabled(True)
+        self.list = QListView()
+        self.list.setObjectName("inspect.images")
+        self.list.setAccessibleName(self.tr("Target images"))
+        self.list.setModel(self.images)
+        self.list.setUniformItemSizes(True)
+        self.list.setIconSize(QSize(66, 50))
+        self.list.setSpacing(1)
+        self.list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+
+    def _connect(self) -> None:
+        self._runs.modelReset.connect(self._on_runs)
+        self._dataset.changed.connect(self._on_dataset)
         self.run.currentIndexChanged.connect(self._on_run)
         self.first.currentIndexChanged.connect(self._on_models)
         self.second.currentIndexChanged.connect(self._on_models)
@@ -115,8 +123,6 @@ class InspectPage(QWidget):
         self.panel.cancelled.connect(self._cancel_measure)
         self.empty.acted.connect(self.train_requested)
         self.empty.demo_requested.connect(self.demo_requested)
-        self._on_dataset()
-        self._on_runs()
 
     # Layout ------------------------------------------------------------------------------------
 
@@ -141,17 +147,6 @@ class InspectPage(QWidget):
         self.fit = _tool("inspect.fit", "fit", self.tr("Show the whole image (0, or a double click)"))
 
     def _lay_out(self) -> None:
-        bar = QHBoxLayout()
-        bar.addWidget(self.run, 2)
-        for letter, combo in (("A", self.first), ("B", self.second)):
-            bar.addWidget(theme.label(letter, "heading"))
-            bar.addWidget(combo, 2)
-        bar.addWidget(self.side_by_side)
-        bar.addWidget(self.swipe)
-        bar.addWidget(self.fit)
-        bar.addWidget(theme.label(self.tr("Overlay"), "muted"))
-        bar.addWidget(self.opacity)
-
         images = QWidget()
         column = QVBoxLayout(images)
         column.setContentsMargins(0, 0, 0, 0)
@@ -173,7 +168,7 @@ class InspectPage(QWidget):
         content = QWidget()
         layout = QVBoxLayout(content)
         layout.setContentsMargins(12, 12, 12, 8)
-        layout.addLayout(bar)
+        layout.addLayout(self._bar_layout())
         layout.addWidget(self.splitter, 1)
         self.stack = QStackedWidget()
         self.stack.addWidget(self.empty)
@@ -181,6 +176,19 @@ class InspectPage(QWidget):
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(self.stack)
+
+    def _bar_layout(self) -> QHBoxLayout:
+        bar = QHBoxLayout()
+        bar.addWidget(self.run, 2)
+        for letter, combo in (("A", self.first), ("B", self.second)):
+            bar.addWidget(theme.label(letter, "heading"))
+            bar.addWidget(combo, 2)
+        bar.addWidget(self.side_by_side)
+        bar.addWidget(self.swipe)
+        bar.addWidget(self.fit)
+        bar.addWidget(theme.label(self.tr("Overlay"), "muted"))
+        bar.addWidget(self.opacity)
+        return bar
 
     # Choices -----------------------------------------------------------------------------------
 
@@ -279,7 +287,7 @@ class InspectPage(QWidget):
         self.compare.set_hint(self.tr("Predicting …"))
         self._predicting = self._inference.predict(request, self._show, self._failed)
 
-    def showEvent(self, event) -> None:  # noqa: ANN001 - QShowEvent
+    def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         self._predict()
 

@@ -50,30 +50,12 @@ class MasksPage(QWidget):
         self.form = ConfigForm(project, settings.settings("mask", "augment"), name="masks.form")
         self.advice = theme.label("", "muted")
         self.advice.setWordWrap(True)
-        self.previous = _button("masks.previous", "left", self.tr("Previous image (←)"))
-        self.next = _button("masks.next", "right", self.tr("Next image (→)"))
-        self.reroll = _button("masks.reroll", "reroll", self.tr("Draw new masks (R)"), self.tr("Re-roll"))
-        self.undo = _button("masks.undo", "undo", self.tr("Undo the last change (Ctrl+Z)"))
-        self.redo = _button("masks.redo", "redo", self.tr("Redo (Ctrl+Shift+Z)"))
-        self.previous.setShortcut(Qt.Key.Key_Left)
-        self.next.setShortcut(Qt.Key.Key_Right)
-        self.reroll.setShortcut(Qt.Key.Key_R)
+        self._make_buttons()
         self.image_name = theme.label("", "muted")
         self.image_name.setMinimumWidth(40)
         self.proof = theme.label("")
         self.proof.setWordWrap(True)
-        viewport = Viewport(self)
-        self.views = {
-            name: ImageView(title, viewport)
-            for name, title in (
-                ("original", self.tr("Target crop")),
-                ("first", self.tr("Twin A")),
-                ("second", self.tr("Twin B")),
-                ("together", self.tr("A and B together")),
-            )
-        }
-        for name, view in self.views.items():
-            view.setObjectName(f"masks.view.{name}")
+        self._make_views()
         self.empty = EmptyState(
             "masks",
             self.tr("No target images yet"),
@@ -86,20 +68,47 @@ class MasksPage(QWidget):
         self._timer.setInterval(PREVIEW_DELAY_MS)
         self._lay_out()
 
-        self.previous.clicked.connect(lambda: self.step(-1))
-        self.next.clicked.connect(lambda: self.step(1))
-        self.reroll.clicked.connect(self.draw_anew)
-        self.undo.clicked.connect(project.undo)
-        self.redo.clicked.connect(project.redo)
-        self.empty.acted.connect(self.data_requested)
-        self.empty.demo_requested.connect(self.demo_requested)
-        self._timer.timeout.connect(self._preview)
-        project.changed.connect(self._on_project)
-        project.history_changed.connect(self._update_history)
-        dataset.changed.connect(self._on_dataset)
+        self._connect()
         self._update_history()
         self._on_dataset()
         self._on_project(project.config)
+
+    def _make_views(self) -> None:
+        viewport = Viewport(self)
+        self.views = {
+            name: ImageView(title, viewport)
+            for name, title in (
+                ("original", self.tr("Target crop")),
+                ("first", self.tr("Twin A")),
+                ("second", self.tr("Twin B")),
+                ("together", self.tr("A and B together")),
+            )
+        }
+        for name, view in self.views.items():
+            view.setObjectName(f"masks.view.{name}")
+
+    def _make_buttons(self) -> None:
+        self.previous = _button("masks.previous", "left", self.tr("Previous image (←)"))
+        self.next = _button("masks.next", "right", self.tr("Next image (→)"))
+        self.reroll = _button("masks.reroll", "reroll", self.tr("Draw new masks (R)"), self.tr("Re-roll"))
+        self.undo = _button("masks.undo", "undo", self.tr("Undo the last change (Ctrl+Z)"))
+        self.redo = _button("masks.redo", "redo", self.tr("Redo (Ctrl+Shift+Z)"))
+        self.previous.setShortcut(Qt.Key.Key_Left)
+        self.next.setShortcut(Qt.Key.Key_Right)
+        self.reroll.setShortcut(Qt.Key.Key_R)
+
+    def _connect(self) -> None:
+        self.previous.clicked.connect(lambda: self.step(-1))
+        self.next.clicked.connect(lambda: self.step(1))
+        self.reroll.clicked.connect(self.draw_anew)
+        self.undo.clicked.connect(self._project.undo)
+        self.redo.clicked.connect(self._project.redo)
+        self.empty.acted.connect(self.data_requested)
+        self.empty.demo_requested.connect(self.demo_requested)
+        self._timer.timeout.connect(self._preview)
+        self._project.changed.connect(self._on_project)
+        self._project.history_changed.connect(self._update_history)
+        self._dataset.changed.connect(self._on_dataset)
 
     def _lay_out(self) -> None:
         left = QWidget()
@@ -116,6 +125,21 @@ class MasksPage(QWidget):
         scroll.setWidget(left)
         scroll.setMinimumWidth(290)
 
+        self.stack = QStackedWidget()
+        self.stack.addWidget(self.empty)
+        self.stack.addWidget(self._make_preview())
+        self.splitter = QSplitter(Qt.Orientation.Horizontal)
+        self.splitter.setObjectName("masks.splitter")
+        self.splitter.setChildrenCollapsible(False)
+        self.splitter.addWidget(scroll)
+        self.splitter.addWidget(self.stack)
+        self.splitter.setSizes([320, 770])
+        self.splitter.setStretchFactor(1, 1)  # the form keeps its width
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.splitter)
+
+    def _make_preview(self) -> QWidget:
         bar = QHBoxLayout()
         for widget in (self.previous, self.next):
             bar.addWidget(widget)
@@ -132,18 +156,7 @@ class MasksPage(QWidget):
         preview_column.addLayout(bar)
         preview_column.addLayout(grid, 1)
         preview_column.addWidget(self.proof)
-        self.stack = QStackedWidget()
-        self.stack.addWidget(self.empty)
-        self.stack.addWidget(preview)
-        self.splitter = QSplitter(Qt.Orientation.Horizontal)
-        self.splitter.setObjectName("masks.splitter")
-        self.splitter.setChildrenCollapsible(False)
-        self.splitter.addWidget(scroll)
-        self.splitter.addWidget(self.stack)
-        self.splitter.setSizes([320, 770])
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.splitter)
+        return preview
 
     # Verbs -------------------------------------------------------------------------------------
 

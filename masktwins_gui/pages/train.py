@@ -80,7 +80,11 @@ class TrainPage(QWidget):
         self.previews = PreviewGrid(previews)
         self._lay_out()
 
-        self.start.clicked.connect(lambda: self.start_requested.emit(self.run_name.text().strip() or "run"))
+        self._connect()
+        self.set_run_state(RunState.IDLE)
+
+    def _connect(self) -> None:
+        self.start.clicked.connect(self._ask_to_start)
         self.pause.clicked.connect(self._pause_or_continue)
         self.stop.clicked.connect(self.stop_requested)
         self.show_settings.toggled.connect(self.settings_panel.setVisible)
@@ -88,11 +92,10 @@ class TrainPage(QWidget):
         self.resume_button.clicked.connect(self._resume_offered)
         self.dismiss_button.clicked.connect(self._dismiss)
         self.resume_menu.aboutToShow.connect(self._fill_resume_menu)
-        runs.modelReset.connect(self._offer_resume)
-        runs.modelReset.connect(self._update_buttons)
-        for signal in (dataset.changed, dataset.checked, project.path_changed):
+        self._runs.modelReset.connect(self._offer_resume)
+        self._runs.modelReset.connect(self._update_buttons)
+        for signal in (self._dataset.changed, self._dataset.checked, self._project.path_changed):
             signal.connect(self._update_buttons)
-        self.set_run_state(RunState.IDLE)
 
     # Widgets -----------------------------------------------------------------------------------
 
@@ -145,19 +148,6 @@ class TrainPage(QWidget):
         self.banner.hide()
 
     def _lay_out(self) -> None:
-        bar = QHBoxLayout()
-        bar.setSpacing(6)
-        for widget in (self.start, self.pause, self.stop):
-            bar.addWidget(widget)
-        bar.addSpacing(8)
-        bar.addWidget(self.show_settings)
-        bar.addWidget(self.preset)
-        bar.addWidget(theme.label(self.tr("Run"), "muted"))
-        bar.addWidget(self.run_name)
-        bar.addWidget(self.message, 1)
-        self.message.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self.message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-
         inner = QWidget()
         column = QVBoxLayout(inner)
         column.setContentsMargins(2, 4, 12, 4)
@@ -185,9 +175,24 @@ class TrainPage(QWidget):
         self.splitter.setStretchFactor(2, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(12, 12, 12, 8)
-        layout.addLayout(bar)
+        layout.addLayout(self._bar_layout())
         layout.addWidget(self.banner)
         layout.addWidget(self.splitter, 1)
+
+    def _bar_layout(self) -> QHBoxLayout:
+        bar = QHBoxLayout()
+        bar.setSpacing(6)
+        for widget in (self.start, self.pause, self.stop):
+            bar.addWidget(widget)
+        bar.addSpacing(8)
+        bar.addWidget(self.show_settings)
+        bar.addWidget(self.preset)
+        bar.addWidget(theme.label(self.tr("Run"), "muted"))
+        bar.addWidget(self.run_name)
+        bar.addWidget(self.message, 1)
+        self.message.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        return bar
 
     # What the run says -------------------------------------------------------------------------
 
@@ -237,6 +242,13 @@ class TrainPage(QWidget):
         self.show_message(text)
 
     # Buttons -----------------------------------------------------------------------------------
+
+    def _ask_to_start(self) -> None:
+        if errors := self.form.errors():
+            self.show_settings.setChecked(True)
+            self.show_message(self.tr("Correct this first: {0}").format("; ".join(errors.values())))
+            return
+        self.start_requested.emit(self.run_name.text().strip() or "run")
 
     def _pause_or_continue(self) -> None:
         if self.state is RunState.PAUSED:

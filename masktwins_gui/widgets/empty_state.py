@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QEvent, Qt, Signal, SignalInstance
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from masktwins_gui import theme
@@ -35,39 +35,41 @@ class EmptyState(QWidget):
         for label in (self.title, self.text):
             label.setAlignment(Qt.AlignmentFlag.AlignCenter)
             label.setWordWrap(True)
-        self.text.setFixedWidth(480)
-        words = QHBoxLayout()  # a wrapped label needs its full width to know its height
+        self.text.setFixedWidth(420)  # a wrapped label needs its full width to know its height
+        self._buttons = QHBoxLayout()
+        if action:
+            self.action = self._button(f"{name}.action", action, self.acted)
+            self.action.setProperty("role", "primary")
+        if demo:
+            self.demo = self._button(f"{name}.demo", self.tr("Try the demo"), self.demo_requested)
+            self.demo.setToolTip(self.tr("Makes a small two-camera dataset and opens a project on it"))
+        self._lay_out()
+        self._paint_icon()
+
+    def _button(self, name: str, text: str, signal: SignalInstance) -> QPushButton:
+        button = QPushButton(text)
+        button.setObjectName(name)
+        button.clicked.connect(signal)
+        self._buttons.addWidget(button)
+        return button
+
+    def _lay_out(self) -> None:
+        words = QHBoxLayout()
         words.addStretch(1)
         words.addWidget(self.text)
         words.addStretch(1)
-
-        buttons = QHBoxLayout()
-        buttons.addStretch(1)
-        if action:
-            self.action = QPushButton(action)
-            self.action.setObjectName(f"{name}.action")
-            self.action.setProperty("role", "primary")
-            self.action.clicked.connect(self.acted)
-            buttons.addWidget(self.action)
-        if demo:
-            self.demo = QPushButton(self.tr("Try the demo"))
-            self.demo.setObjectName(f"{name}.demo")
-            self.demo.setToolTip(self.tr("Makes a small two-camera dataset and opens a project on it"))
-            self.demo.clicked.connect(self.demo_requested)
-            buttons.addWidget(self.demo)
-        buttons.addStretch(1)
-
+        self._buttons.insertStretch(0, 1)
+        self._buttons.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setSpacing(12)
         layout.addStretch(2)
         layout.addWidget(self._picture)
         layout.addWidget(self.title)
         layout.addLayout(words)
-        layout.addLayout(buttons)
+        layout.addLayout(self._buttons)
         layout.addStretch(3)
-        self._paint_icon()
 
-    def changeEvent(self, event) -> None:  # noqa: ANN001 - QEvent
+    def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() == event.Type.PaletteChange:
             self._paint_icon()

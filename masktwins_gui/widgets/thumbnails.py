@@ -46,6 +46,14 @@ class ThumbnailPanel(QWidget):
         self.view.setLayoutMode(QListView.LayoutMode.Batched)
         self.legend = ClassLegend()
 
+        self._lay_out()
+        self.images.wanted.connect(self._make)
+        self.role.currentIndexChanged.connect(self._show)
+        self.opacity.sliderReleased.connect(self._show)
+        dataset.changed.connect(self._on_dataset)
+        self._on_dataset()
+
+    def _lay_out(self) -> None:
         top = QHBoxLayout()
         top.addWidget(self.role)
         top.addWidget(self.count, 1)
@@ -55,12 +63,6 @@ class ThumbnailPanel(QWidget):
         layout.addLayout(top)
         layout.addWidget(self.view, 1)
         layout.addWidget(self.legend)
-
-        self.images.wanted.connect(self._make)
-        self.role.currentIndexChanged.connect(self._show)
-        self.opacity.sliderReleased.connect(self._show)
-        dataset.changed.connect(self._on_dataset)
-        self._on_dataset()
 
     def _on_dataset(self) -> None:
         titles = {"source": self.tr("Source"), "target": self.tr("Target"), "evaluation": self.tr("Target, labelled")}

@@ -66,9 +66,9 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
         "training.crop_size": 64,
         "training.warmup_steps": 1,
         "training.log_interval": 1,
-        "training.preview_interval": 2,
-        "training.checkpoint_interval": 4,
-        "training.evaluation_interval": 3,
+        "training.preview_interval": 5,
+        "training.checkpoint_interval": 1000,
+        "training.evaluation_interval": 0,
         "training.device": "cpu",
         "training.threads": 1,
     }

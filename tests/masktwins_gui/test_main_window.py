@@ -231,20 +231,21 @@ def test_the_demo_is_made_in_the_background_and_opened(make_window, qtbot, tmp_p
     window.findChild(ErrorDialog).close()
 
 
-def test_size_theme_and_splitters_are_remembered(make_window, store: QSettings, qapp):
+def test_size_and_splitters_are_remembered(make_window):
     window = make_window()
     window.resize(960, 650)  # as narrow as it goes: the offscreen screen is no wider
-    window.data.splitter.setSizes([500, 400])
-    window.toggle_theme()
+    window.data.splitter.setSizes([325, 467])
     sizes = window.data.splitter.sizes()
-    assert theme.current(qapp) is theme.Theme.LIGHT
-    assert store.value("theme") == "light"
     window.close()
     again = make_window()
     assert (again.width(), again.height()) == (960, 650)
     assert again.data.splitter.sizes() == pytest.approx(sizes, abs=2)
-    again.toggle_theme()
-    assert theme.current(qapp) is theme.Theme.DARK
+
+
+def test_the_theme_is_remembered(make_window, store: QSettings, qapp):
+    make_window().toggle_theme()
+    assert theme.current(qapp) is theme.Theme.LIGHT
+    assert store.value("theme") == "light"
 
 
 def test_the_theme_reaches_the_plots(make_window):

@@ -65,6 +65,19 @@ def test_the_buttons_follow_the_state(ready, qtbot):
         assert (ready.start.isEnabled(), ready.pause.isEnabled(), ready.stop.isEnabled()) == enabled, state
 
 
+def test_a_value_that_was_refused_keeps_the_run_from_starting(ready, qtbot):
+    line = ready.form.editors["training.learning_rate"].line
+    line.setText("fast")
+    line.editingFinished.emit()
+    with qtbot.assertNotEmitted(ready.start_requested):
+        click(qtbot, ready.start)
+    assert "Learning rate: 'fast' is not a number" in ready.message.text()
+    line.setText("1e-4")
+    line.editingFinished.emit()
+    with qtbot.waitSignal(ready.start_requested):
+        click(qtbot, ready.start)
+
+
 def test_pause_becomes_resume(ready, qtbot):
     ready.set_run_state(RunState.RUNNING)
     with qtbot.waitSignal(ready.pause_requested):
