@@ -389,6 +389,8 @@ class RunConfig(Section):
             raise ValueError(f"data.scale_min {self.data.scale_min} is above data.scale_max {self.data.scale_max}")
         if self.training.total_steps < 1:
             raise ValueError("training.steps and training.source_steps are both 0: nothing to train")
+        if self.network.architecture is Architecture.DEEPLABV3PLUS and self.training.batch_size < 2:
+            raise ValueError("training.batch_size 1 is too small for deeplabv3plus: its image pooling needs 2 or more")
         if min(self.training.crop_hw) < self.mask.block_size and self.mask.strategy is not MaskStrategy.OFF:
             raise ValueError(
                 f"mask.block_size {self.mask.block_size} is larger than the crop {self.training.crop_hw}: "
