@@ -8,219 +8,52 @@ Importable without torch.
 
 from __future__ import annotations
 
-from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from core.choices import (
+    Architecture,
+    JitterModel,
+    MaskDomain,
+    MaskLevel,
+    MaskStrategy,
+    PerImage,
+    Precision,
+    SubCrops,
+    TeacherStatistics,
+    TwinForward,
+)
+from core.sections import AugmentConfig, DataConfig, LossConfig, MaskConfig, NetworkConfig, Section, setting
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Architecture",
+    "AugmentConfig",
+    "ConfigError",
+    "DataConfig",
+    "JitterModel",
+    "LossConfig",
+    "MaskConfig",
+    "MaskDomain",
+    "MaskLevel",
+    "MaskStrategy",
+    "NetworkConfig",
+    "PerImage",
+    "Precision",
+    "RunConfig",
+    "Section",
+    "SubCrops",
+    "TeacherStatistics",
+    "TrainingConfig",
+    "TwinForward",
+]
 
 FORMAT_VERSION = 1
 
 
 class ConfigError(ValueError):
     """A configuration that cannot be used. The message names the setting, the value and the remedy."""
-
-
-class Architecture(StrEnum):
-    SEGFORMER = "segformer"
-    UNET = "unet"
-    DEEPLABV3PLUS = "deeplabv3plus"
-
-
-class MaskStrategy(StrEnum):
-    COMPLEMENTARY = "complementary"
-    RANDOM = "random"
-    SINGLE = "single"
-    OFF = "off"
-
-
-class MaskDomain(StrEnum):
-    TARGET = "target"
-    SOURCE = "source"
-    BOTH = "both"
-
-
-class Precision(StrEnum):
-    AUTO = "auto"
-    FP32 = "fp32"
-    BF16 = "bf16"
-
-
-class TwinForward(StrEnum):
-    BATCHED = "batched"
-    SEPARATE = "separate"
-
-
-class TeacherStatistics(StrEnum):
-    BATCH = "batch"
-    AVERAGED = "averaged"
-    OWN = "own"
-
-
-def setting(
-    default: Any, title: str, description: str, *, unit: str = "", live: bool = False, advanced: bool = False, **kw: Any
-) -> Any:
-    """Declare one setting. `live`: may change while a run trains. `advanced`: hidden at first in the window."""
-    extra = {"unit": unit, "live": live, "advanced": advanced}
-    return Field(default, title=title, description=description, json_schema_extra=extra, **kw)
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
-
-
-class DataConfig(Section):
-    """Where the two cameras' images are."""
-
-    source_images: Path | None = setting(None, "Source images", "Folder of the labelled camera's images.")
-    source_labels: Path | None = setting(None, "Source labels", "Folder of the labels, paired with the images by name.")
-    target_images: Path | None = setting(None, "Target images", "Folder of the new camera's images, without labels.")
-    target_labels: Path | None = setting(
-        None, "Target labels", "Optional labels for measuring only: training never reads them."
-    )
-    evaluation_images: Path | None = setting(
-        None,
-        "Evaluation images",
-        "Images that belong to the target labels, where these are not the training images. Empty: the target images.",
-        advanced=True,
-    )
-    label_space: str = setting(
-        "auto", "Classes", "Built-in label space, path of a label-space TOML, or auto to recognise it from the labels."
-    )
-    scale_min: float = setting(
-        0.75,
-        "Smallest scale",
-        "Images are resized by a random factor from here on before cropping.",
-        unit="×",
-        ge=0.1,
-        le=1,
-        advanced=True,
-    )
-    scale_max: float = setting(
-        1.5,
-        "Largest scale",
-        "Upper end of the random resizing; below 2 keeps thin objects recognisable.",
-        unit="×",
-        ge=1,
-        le=4,
-        advanced=True,
-    )
-    flip: bool = setting(True, "Mirror", "Mirror half of the images left to right. Off for scenes with handedness.")
-    loader_threads: int = setting(
-        2,
-        "Reading threads",
-        "Threads that decode images ahead of the training. The batches do not depend on it.",
-        ge=0,
-        le=64,
-        advanced=True,
-    )
-
-
-class NetworkConfig(Section):
-    """What is trained."""
-
-    architecture: Architecture = setting(
-        Architecture.SEGFORMER,
-        "Architecture",
-        "Decoder family. SegFormer: light and the steadiest of the three in adaptation.",
-    )
-    encoder: str = setting(
-        "tu-pvt_v2_b0",
-        "Encoder",
-        "Encoder name of segmentation-models-pytorch, or tu-NAME for timm's. PVTv2 is MiT's near twin, permissively licensed.",
-        min_length=1,
-    )
-    weights: str = setting(
-        "imagenet",
-        "Starting weights",
-        "imagenet (from the libraries' hub), none, or the path of a run, a bundle or a file.",
-        min_length=1,
-    )
-
-
-class MaskConfig(Section):
-    """How the twins are masked (method section 5)."""
-
-    strategy: MaskStrategy = setting(
-        MaskStrategy.COMPLEMENTARY,
-        "Masks",
-        "complementary: a mask and its complement (MaskTwins). random: two independent masks. single: one (MIC). off: none.",
-        live=True,
-    )
-    ratio: Annotated[float, Field(ge=0.01, le=0.99)] | tuple[Annotated[float, Field(ge=0.01, le=0.99)], ...] = setting(
-        0.5,
-        "Ratio",
-        "Share of blocks hidden in twin A; a list is drawn from per step. 0.5 shows each twin the same amount.",
-        live=True,
-    )
-    block_size: int = setting(
-        64,
-        "Block size",
-        "Side of a mask block. About 1/16 of the crop's side (64 at 1024) was best in the paper.",
-        unit="px",
-        ge=1,
-        le=1024,
-        live=True,
-    )
-    domain: MaskDomain = setting(
-        MaskDomain.TARGET,
-        "Masked domain",
-        "Which images are masked: the target's (paper), the source's, or both.",
-        live=True,
-    )
-
-
-class AugmentConfig(Section):
-    """Changes of the images that leave the labels alone, and ClassMix."""
-
-    class_mix: bool = setting(
-        True, "ClassMix", "Paste half of the source's classes onto the target images (L_mix).", live=True
-    )
-    colour_jitter: bool = setting(
-        True,
-        "Colour jitter",
-        "Brightness, contrast, saturation and hue of target images, as in the released code.",
-        live=True,
-    )
-    jitter_strength: float = setting(
-        0.2,
-        "Jitter strength",
-        "Largest relative change of each colour property.",
-        ge=0,
-        le=0.5,
-        live=True,
-        advanced=True,
-    )
-    jitter_probability: float = setting(
-        0.8, "Jitter probability", "Share of steps with colour jitter.", ge=0, le=1, live=True, advanced=True
-    )
-    blur: bool = setting(True, "Blur", "Gaussian blur of target images in half of the steps.", live=True)
-
-
-class LossConfig(Section):
-    """Weights of the losses; a weight of 0 means that the work is not done."""
-
-    mix_weight: float = setting(1.0, "Mixed images", "Weight of L_mix.", ge=0, le=100, live=True)
-    twin_weight: float = setting(
-        1.0, "Twins", "Weight of L_cl, the twins' cross-entropy to the pseudo-label.", ge=0, le=100, live=True
-    )
-    twin_balance: float = setting(
-        0.5,
-        "Twin balance",
-        "λ: share of twin A in L_cl. ½ treats the twins alike.",
-        ge=0,
-        le=1,
-        live=True,
-        advanced=True,
-    )
-    consistency_weight: float = setting(
-        0.01,
-        "Consistency",
-        "λ_cm: weight of the squared difference of the twins' logits (L_cm).",
-        ge=0,
-        le=100,
-        live=True,
-    )
 
 
 class TrainingConfig(Section):
@@ -238,6 +71,14 @@ class TrainingConfig(Section):
     )
     batch_size: int = setting(
         2, "Batch size", "Images of each camera per step. 2 as in the paper; raise it with the memory.", ge=1, le=1024
+    )
+    target_batch_size: int | None = setting(
+        None,
+        "Target images per step",
+        "Empty: as many as source images. 1: as released, one for the twins and for all mixed images.",
+        ge=1,
+        le=1024,
+        advanced=True,
     )
     crop_size: (
         Annotated[int, Field(ge=16, le=8192)]
@@ -298,10 +139,28 @@ class TrainingConfig(Section):
         le=1,
         live=True,
     )
+    pseudo_label_share: PerImage = setting(
+        PerImage.IMAGE,
+        "Weight q of",
+        "image: the share of sure pixels of each image. batch: of the whole batch, as released (whose batch is one image).",
+        advanced=True,
+    )
     twin_forward: TwinForward = setting(
         TwinForward.BATCHED,
         "Twin forward",
         "batched: both twins in one pass (faster). separate: two passes, as released.",
+        advanced=True,
+    )
+    twin_sub_crops: SubCrops = setting(
+        SubCrops.SHARED,
+        "Twins' sub-crops",
+        "With HRDA. shared: the twins look at the same detail, so that their logits can be compared. separate: as released.",
+        advanced=True,
+    )
+    last_sub_crop: bool = setting(
+        True,
+        "Last sub-crop",
+        "With HRDA. Whether the detail may touch the lower and right border; the released code never draws that position.",
         advanced=True,
     )
     seed: int = setting(0, "Seed", "Every random draw follows from it.", ge=0, le=2**31 - 1)
@@ -312,6 +171,18 @@ class TrainingConfig(Section):
         Precision.AUTO,
         "Precision",
         "auto: bf16 on CUDA cards that have it, else fp32. bf16 on a CPU pays off with AMX.",
+    )
+    compile: bool = setting(
+        False,
+        "Compile",
+        "Let torch.compile fuse the network's kernels. Takes minutes at the start; pays off in long runs on a GPU.",
+        advanced=True,
+    )
+    sync_batch_norm: bool = setting(
+        True,
+        "Batch norm over all GPUs",
+        "With several processes on GPUs: batch norm sees the images of all of them (SyncBatchNorm).",
+        advanced=True,
     )
     threads: int = setting(
         0, "CPU threads", "Threads of the arithmetic on the CPU; 0 leaves torch's choice.", ge=0, le=1024, advanced=True
@@ -364,6 +235,11 @@ class TrainingConfig(Section):
         return min(1500, self.total_steps // 10) if self.warmup_steps is None else self.warmup_steps
 
     @property
+    def target_batch(self) -> int:
+        """Target images per step."""
+        return self.batch_size if self.target_batch_size is None else self.target_batch_size
+
+    @property
     def crop_hw(self) -> tuple[int, int]:
         """(height, width) of the training crops in pixels."""
         return (self.crop_size, self.crop_size) if isinstance(self.crop_size, int) else self.crop_size
@@ -389,11 +265,27 @@ class RunConfig(Section):
             raise ValueError(f"data.scale_min {self.data.scale_min} is above data.scale_max {self.data.scale_max}")
         if self.training.total_steps < 1:
             raise ValueError("training.steps and training.source_steps are both 0: nothing to train")
-        if self.network.architecture is Architecture.DEEPLABV3PLUS and self.training.batch_size < 2:
-            raise ValueError("training.batch_size 1 is too small for deeplabv3plus: its image pooling needs 2 or more")
-        if min(self.training.crop_hw) < self.mask.block_size and self.mask.strategy is not MaskStrategy.OFF:
+        has_pooling = self.network.architecture in (Architecture.DEEPLABV3PLUS, Architecture.UPERNET)
+        if has_pooling and min(self.training.batch_size, self.training.target_batch) < 2:
+            name = "batch_size" if self.training.batch_size < 2 else "target_batch_size"
             raise ValueError(
-                f"mask.block_size {self.mask.block_size} is larger than the crop {self.training.crop_hw}: "
+                f"training.{name} 1 is too small for {self.network.architecture.value}: its image pooling needs 2 or more"
+            )
+        block = self.mask.block_pixels(*self.training.crop_hw)
+        if min(self.training.crop_hw) < block and self.mask.strategy is not MaskStrategy.OFF:
+            raise ValueError(
+                f"mask.block_size {block} is larger than the crop {self.training.crop_hw}: "
                 f"lower it to about {max(1, min(self.training.crop_hw) // 16)}"
             )
+        if self.mask.views > 2 and self.mask.strategy is not MaskStrategy.COMPLEMENTARY:
+            raise ValueError(f"mask.views {self.mask.views} needs mask.strategy complementary")
+        training = self.training
+        if training.twin_sub_crops is SubCrops.SEPARATE and training.twin_forward is not TwinForward.SEPARATE:
+            raise ValueError("training.twin_sub_crops separate needs training.twin_forward separate")
+        if training.twin_sub_crops is SubCrops.SEPARATE and self.mask.level is MaskLevel.FEATURES:
+            raise ValueError(
+                "training.twin_sub_crops separate cannot be with mask.level features: the views share one look"
+            )
+        if self.loss.feature_distance_weight and self.network.weights == "none":
+            raise ValueError("loss.feature_distance_weight needs pretrained starting weights: set network.weights")
         return self

@@ -35,6 +35,11 @@ class Normalisation:
     def _like(image: Array, values: tuple[float, float, float]) -> Array:
         if isinstance(image, np.ndarray):
             return np.asarray(values, dtype=image.dtype).reshape(3, 1, 1)
+        if image.is_cuda:  # new_tensor copies from the host and waits for the device; filling does not
+            like = image.new_empty((3, 1, 1))
+            for channel, value in zip(like, values, strict=True):
+                channel.fill_(value)
+            return like
         return image.new_tensor(values).view(3, 1, 1)
 
 
