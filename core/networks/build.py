@@ -9,18 +9,12 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from core.config import NetworkConfig
+from core.networks.families import build_empty, check_forward, construct, described
+from core.networks.foreign import load_into, read_foreign
 from core.networks.licences import UNKNOWN, imagenet_licence
-from core.networks.segmenter import (
-    NetworkDescription,
-    NetworkError,
-    Segmenter,
-    build_empty,
-    check_forward,
-    construct,
-    described,
-)
+from core.networks.segmenter import NetworkDescription, NetworkError, Segmenter
 from core.networks.store import CARD, StoredCard, StoreError, locate, read_card, read_weights
-from core.networks.weights import hub_weights, load_into, read_foreign
+from core.networks.weights import hub_weights
 from core.pixels import Normalisation
 
 __all__ = ["NetworkDescription", "NetworkError", "Segmenter", "build", "build_empty"]
@@ -37,7 +31,7 @@ def build(network: NetworkConfig, num_classes: int) -> Segmenter:
     Raises:
         NetworkError: an encoder that does not fit, weights that cannot be had or read; within 5 seconds.
     """
-    description = described(network.architecture, network.encoder)
+    description = described(network.architecture, network.encoder, hrda=network.hrda)
     match network.weights:
         case "none":
             segmenter = construct(description, num_classes, Normalisation())
@@ -78,7 +72,8 @@ def _from_path(description: NetworkDescription, num_classes: int, path: Path) ->
     segmenter = construct(
         _inherited(description, card, path), num_classes, card.normalisation if card else Normalisation()
     )
-    segmenter.notes = load_into(segmenter, read_foreign(path), str(path))
+    report = load_into(segmenter, read_foreign(path), str(path))
+    segmenter.notes, segmenter.matched = report.notes, report.summary()
     return segmenter
 
 

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from core.config import Architecture, ConfigError
 from core.events import Model
 from core.labels import LabelSpace, LabelSpaceError
-from core.networks.segmenter import NetworkDescription, NetworkError, Segmenter, build_empty
+from core.networks.families import build_empty
+from core.networks.segmenter import NetworkDescription, NetworkError, Segmenter
 from core.pixels import Normalisation
 from core.runs import CHECKPOINT_NAME, RunFolder, write_atomic
 
@@ -213,9 +214,7 @@ def _choose(run: RunFolder, which: Model, checkpoint: str) -> Path:
     if checkpoint == "best":
         name = str(run.status().get("best_checkpoint") or "")
         if not name:
-            raise StoreError(
-                f"{run.path} has no best checkpoint: it was never evaluated on labels; choose last or a step."
-            )
+            raise StoreError(f"{run.path} has no best checkpoint: nothing was measured yet; choose last or a step.")
     else:
         name = run.checkpoint_path(int(checkpoint)).name if checkpoint.isdecimal() else checkpoint
     if name not in names:
@@ -244,6 +243,7 @@ def _parse_card(card: dict[str, Any]) -> StoredCard:
     description = NetworkDescription(
         Architecture(card["architecture"]),
         *(str(card[name]) for name in ("encoder", "weights", "code_licence", "weights_licence")),
+        hrda=bool(card.get("hrda", False)),  # cards of earlier versions do not say
     )
     palette = tuple((int(r), int(g), int(b)) for r, g, b in card["palette"])
     space = LabelSpace(str(card.get("label_space", "model")), tuple(map(str, card["classes"])), palette)

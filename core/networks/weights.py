@@ -1,17 +1,11 @@
-"""Starting weights: the libraries' hub with a quick answer when there is no network, and files of many origins.
-
-A foreign file is matched to the network by the names and shapes of its tensors, under the renamings its origin uses.
-"""
+"""Starting weights from the libraries' hub, with a quick answer when there is no network."""
 
 from __future__ import annotations
 
 import json
 import logging
-import pickle
-import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,21 +15,15 @@ from urllib.request import getproxies, proxy_bypass
 import huggingface_hub
 import segmentation_models_pytorch as smp
 import timm
-import torch
 from huggingface_hub import constants
 from huggingface_hub.errors import EntryNotFoundError
-from torch import Tensor
 
-from core.networks.segmenter import NetworkError, Segmenter
-from core.networks.store import StoreError, read_weights
+from core.networks.segmenter import NetworkError
 from core.pixels import Normalisation
 
 PROBE_SECONDS = 3.0
 
 logger = logging.getLogger(__name__)
-
-
-# The hub ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -131,103 +119,3 @@ def can_reach(url: str, seconds: float = PROBE_SECONDS) -> bool:
     thread.start()
     thread.join(seconds + 0.5)
     return reached.is_set()
-
-
-# Files -----------------------------------------------------------------------------------------
-
-_STAGE = re.compile(r"\bstages\.(\d+)\.")
-_WRAPPERS = ("", "module.", "model.", "student.", "teacher.", "module.model.")
-_CONTAINERS = ("state_dict", "model_state_dict", "model", "teacher", "student", "network", "net")
-
-
-def read_foreign(path: Path) -> dict[str, Tensor]:
-    """Tensors of a safetensors file, or of a .pth/.pt file read with weights_only=True alone.
-
-    Raises:
-        NetworkError: the file is missing, damaged, or holds more than plain weights.
-    """
-    if path.suffix == ".safetensors":
-        try:
-            return read_weights(path)
-        except StoreError as error:
-            raise NetworkError(str(error)) from error
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise NetworkError(f"The weights file {path} does not exist; correct network.weights.") from error
-    except (OSError, RuntimeError, EOFError, LookupError, ValueError, TypeError, pickle.UnpicklingError) as error:
-        raise NetworkError(
-            f"{path} cannot be read as plain weights, or holds code, which is never run; "
-            "save its state_dict alone, best as safetensors."
-        ) from error
-    while isinstance(content, dict) and (
-        inner := next((k for k in _CONTAINERS if isinstance(content.get(k), dict)), "")
-    ):
-        content = content[inner]
-    tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, dict) else {}
-    if not tensors:
-        raise NetworkError(f"{path} holds no weights by name; save the state_dict of a network.")
-    return {str(name): tensor for name, tensor in tensors.items()}
-
-
-def load_into(segmenter: Segmenter, state: dict[str, Tensor], origin: str) -> tuple[str, ...]:
-    """Copy the tensors of a file into a network as far as they fit, and say in words what did not.
-
-    The encoder must be there whole. The decoder is taken whole or not at all; a classifier for another number of
-    classes stays as it was made.
-
-    Raises:
-        NetworkError: the encoder's weights are not in the file.
-    """
-    own = segmenter.state_dict()
-    renamed = max(_renamings(state), key=lambda candidate: _num_fitting(candidate, own))
-    fitting = {name: tensor for name, tensor in renamed.items() if name in own and own[name].shape == tensor.shape}
-    missing = [name for name in own if name.startswith("encoder.") and name not in fitting and not _is_counter(name)]
-    if missing:
-        raise NetworkError(
-            f"{origin} does not hold the weights of {segmenter.description.encoder!r} ({len(missing)} tensors missing, "
-            f"first {missing[0]!r}); set network.encoder to the encoder of that file."
-        )
-    notes = []
-    lost = [name for name in own if name.startswith("head.decoder.") and name not in fitting and not _is_counter(name)]
-    if lost:
-        notes.append(f"{origin} holds no decoder of this architecture: only the encoder is taken, the head starts new.")
-        fitting = {name: tensor for name, tensor in fitting.items() if name.startswith("encoder.")}
-    elif any(name.startswith("head.classifier.") and name not in fitting for name in own):
-        notes.append(
-            f"{origin} was made for other classes than these {segmenter.num_classes}: its encoder and decoder are taken, "
-            "the classifier starts new."
-        )
-    segmenter.load_state_dict(fitting, strict=False)
-    for note in notes:
-        logger.warning("%s", note)
-    return tuple(notes)
-
-
-def _num_fitting(state: dict[str, Tensor], own: dict[str, Tensor]) -> int:
-    return sum(name in own and own[name].shape == tensor.shape for name, tensor in state.items())
-
-
-def _is_counter(name: str) -> bool:
-    return name.endswith("num_batches_tracked")  # old files lack it, and nothing depends on it
-
-
-def _renamings(state: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-    """The state under the names of each origin known: this program, smp, mmsegmentation, timm, a bare encoder."""
-    rules: tuple[Callable[[str], str], ...] = (
-        lambda name: name,
-        _from_smp,
-        lambda name: re.sub(r"^backbone\.", "encoder.", name),
-        lambda name: f"encoder.{name}",
-        lambda name: f"encoder.model.{name}",
-        lambda name: _STAGE.sub(r"stages_\1.", f"encoder.model.{name}"),
-    )
-    for wrapper in _WRAPPERS:
-        inner = {k.removeprefix(wrapper): v for k, v in state.items() if k.startswith(wrapper)}
-        for rule in rules:
-            yield {rule(name): tensor for name, tensor in inner.items()}
-
-
-def _from_smp(name: str) -> str:
-    name = re.sub(r"^segmentation_head\.0\.", "head.classifier.", name)
-    return re.sub(r"^decoder\.", "head.decoder.", name)

@@ -1,34 +1,30 @@
 import re
-import socket
-import threading
-import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from huggingface_hub import constants
 from safetensors.torch import save_file
 from torch.nn.functional import interpolate
 
-from core.config import Architecture, NetworkConfig
+from core.config import Architecture
 from core.labels import LabelSpace
-from core.networks import weights
-from core.networks.build import NetworkError, build, build_empty
+from core.networks.build import NetworkError, build_empty
+from core.networks.hrda import Hrda
 from core.networks.licences import NVIDIA
 from core.networks.store import save_model
 from core.pixels import Normalisation
+from tests.core.networks.small import SMALL, assert_same, network
 
-SMALL = {
-    Architecture.SEGFORMER: "tu-pvt_v2_b0",
-    Architecture.UNET: "tu-test_resnet",
-    Architecture.DEEPLABV3PLUS: "tu-test_resnet",
+CELL = {
+    Architecture.SEGFORMER: 4,
+    Architecture.UNET: 1,
+    Architecture.DEEPLABV3PLUS: 4,
+    Architecture.DAFORMER: 4,
+    Architecture.UPERNET: 4,
+    Architecture.DPT: 2,
+    Architecture.LINEAR: 16,
 }
-CELL = {Architecture.SEGFORMER: 4, Architecture.UNET: 1, Architecture.DEEPLABV3PLUS: 4}
-
-
-def network(architecture=Architecture.SEGFORMER, encoder="tu-test_resnet", start="none", num_classes=3, seed=0):
-    torch.manual_seed(seed)
-    return build(NetworkConfig(architecture=architecture, encoder=encoder, weights=str(start)), num_classes)
 
 
 def space(num_classes):
@@ -41,6 +37,8 @@ def test_logits_come_at_the_decoders_resolution(architecture):
     segmenter = network(architecture, SMALL[architecture])
     logits = segmenter(torch.zeros(2, 3, 64, 96))
     assert logits.shape == (2, 3, 64 // CELL[architecture], 96 // CELL[architecture])
+    assert segmenter.logits_stride == CELL[architecture]
+    assert all(module.training for module in segmenter.modules())  # measuring has not changed the mode
 
 
 @pytest.mark.parametrize("architecture", Architecture)
@@ -56,15 +54,56 @@ def test_any_size_gives_what_the_padded_image_gives(architecture):
         assert torch.equal(segmenter(image), expected)
 
 
+@pytest.mark.parametrize("architecture", Architecture)
+def test_training_on_odd_sizes_reaches_every_parameter(architecture):
+    segmenter = network(architecture, SMALL[architecture])
+    has_pooling = architecture in (Architecture.DEEPLABV3PLUS, Architecture.UPERNET)
+    segmenter(torch.randn(2 if has_pooling else 1, 3, 50, 75)).square().mean().backward()
+    assert [name for name, p in segmenter.named_parameters() if p.grad is None] == []
+    assert all(p.grad.isfinite().all() for p in segmenter.parameters())
+    assert any(p.grad.any() for p in segmenter.encoder.parameters())
+
+
+@pytest.mark.parametrize("architecture", [Architecture.SEGFORMER, Architecture.DPT])
+@pytest.mark.parametrize("size", [(64, 96), (50, 75)])
+def test_features_can_be_changed_before_the_head(architecture, size):
+    segmenter = network(architecture, SMALL[architecture]).eval()
+    image, seen = torch.randn(1, 3, *size), []
+
+    def keep(features, box):
+        seen.append((features, box))
+        return features
+
+    def blank(features, _box):
+        return [features[0], *(torch.zeros_like(feature) for feature in features[1:])]
+
+    with torch.no_grad():
+        expected = segmenter(image)
+        assert torch.equal(segmenter(image, on_features=keep), expected)
+        assert segmenter(image, on_features=blank).flatten(2).std(-1).max() < expected.flatten(2).std(-1).max()
+    ((features, box),) = seen
+    assert box is None
+    assert features[0].shape[1] == 3
+    assert features[0].shape[2] >= size[0]
+
+
 def test_an_image_smaller_than_a_stride_is_taken():
     segmenter = network().eval()
     with torch.no_grad():
         assert segmenter(torch.zeros(1, 3, 5, 33)).shape == (1, 3, 5, 33)
 
 
-@pytest.mark.parametrize("encoder", ["tu-pvt_v2_b0", "mit_b0"])
-def test_transformers_have_drop_path(encoder):
-    segmenter = network(encoder=encoder)
+@pytest.mark.parametrize(
+    ("architecture", "encoder"),
+    [
+        (Architecture.SEGFORMER, "tu-pvt_v2_b0"),
+        (Architecture.SEGFORMER, "mit_b0"),
+        (Architecture.DAFORMER, "tu-pvt_v2_b0"),
+        (Architecture.LINEAR, "tu-test_vit"),
+    ],
+)
+def test_transformers_have_drop_path(architecture, encoder):
+    segmenter = network(architecture, encoder)
     rates = [m.drop_prob for m in segmenter.modules() if hasattr(m, "drop_prob")]
     assert max(rates) == pytest.approx(0.1)
 
@@ -91,12 +130,23 @@ def test_the_seed_decides_the_weights():
     assert not torch.equal(first.state_dict()[name], other.state_dict()[name])
 
 
-@pytest.mark.parametrize("encoder", ["tu-pvt_v2_b0", "mit_b0", "tu-swin_tiny_patch4_window7_224"])
-def test_an_empty_network_draws_nothing_and_takes_the_weights(encoder):
-    segmenter = network(encoder=encoder).eval()
+@pytest.mark.parametrize(
+    ("architecture", "encoder", "hrda"),
+    [
+        (Architecture.SEGFORMER, "tu-pvt_v2_b0", False),
+        (Architecture.SEGFORMER, "mit_b0", False),
+        (Architecture.UPERNET, "tu-swin_tiny_patch4_window7_224", False),
+        (Architecture.DAFORMER, "tu-test_resnet", True),
+        (Architecture.DPT, "tu-test_vit", False),
+        (Architecture.LINEAR, "tu-vit_small_patch16_dinov3", False),
+    ],
+)
+def test_an_empty_network_draws_nothing_and_takes_the_weights(architecture, encoder, hrda):
+    segmenter = network(architecture, encoder, hrda=hrda).eval()
     state = torch.get_rng_state()
     empty = build_empty(segmenter.description, 3, segmenter.normalisation)
     assert torch.equal(torch.get_rng_state(), state)
+    assert type(empty) is type(segmenter)
     empty.load_state_dict(segmenter.state_dict())
     image = torch.randn(1, 3, 64, 96)
     with torch.no_grad():
@@ -121,6 +171,8 @@ def test_channels_last_gives_the_same():
     [
         (Architecture.DEEPLABV3PLUS, "tu-pvt_v2_b0", "resnet50"),
         (Architecture.SEGFORMER, "tu-vit_tiny_patch16_224", "tu-pvt_v2_b0"),
+        (Architecture.UPERNET, "tu-test_vit", "take dpt, daformer or linear"),
+        (Architecture.DPT, "tu-pvt_v2_b0", "dinov2"),
         (Architecture.SEGFORMER, "resnet-50", "did you mean"),
         (Architecture.SEGFORMER, "timm-regnetx_002", "tu-NAME"),
         (Architecture.UNET, "qqqq", "tu-pvt_v2_b0"),
@@ -140,118 +192,16 @@ def test_licences_are_named():
     assert "NVIDIA" not in pvt.code_licence
 
 
-# The hub ---------------------------------------------------------------------------------------
-
-
-def cache(folder: Path, repository: str, files: dict[str, bytes | dict]) -> None:
-    """Lay files out as the hub's client keeps them."""
-    base = folder / f"models--{repository.replace('/', '--')}"
-    snapshot = base / "snapshots" / "abc"
-    snapshot.mkdir(parents=True)
-    (base / "refs").mkdir()
-    (base / "refs" / "main").write_text("abc")
-    for name, content in files.items():
-        if isinstance(content, dict):
-            save_file(content, snapshot / name)
-        else:
-            (snapshot / name).write_bytes(content)
-
-
-@pytest.fixture
-def no_network(monkeypatch, tmp_path):
-    """An empty hub cache, and connections that lead nowhere."""
-
-    def refuse(*_args, **_kwargs):
-        raise OSError("Network is unreachable")
-
-    monkeypatch.setattr(socket, "create_connection", refuse)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    return tmp_path / "hub"
-
-
-@pytest.mark.parametrize("encoder", ["tu-pvt_v2_b0", "mit_b0"])
-def test_without_a_network_one_sentence_comes_soon(no_network, encoder):
-    start = time.monotonic()
-    with pytest.raises(NetworkError) as refused:
-        network(encoder=encoder, start="imagenet")
-    assert time.monotonic() - start < 5
-    assert "network.weights" in str(refused.value)
-    assert "\n" not in str(refused.value)
-
-
-def test_a_server_that_never_answers_is_given_up(monkeypatch):
-    answered = threading.Event()
-
-    def wait(*_args, **_kwargs):
-        answered.wait(1)
-        raise TimeoutError
-
-    monkeypatch.setattr(socket, "create_connection", wait)
-    start = time.monotonic()
-    assert not weights.can_reach("https://example.invalid", seconds=0.01)
-    assert time.monotonic() - start < 0.9
-    answered.set()
-
-
-def test_the_proxy_is_asked_where_there_is_one(monkeypatch):
-    asked = []
-
-    class Connection:
-        def close(self):
-            pass
-
-    def connect(address, timeout):
-        asked.append(address)
-        return Connection()
-
-    monkeypatch.setenv("https_proxy", "http://proxy.local:3128")
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    monkeypatch.setattr(socket, "create_connection", connect)
-    assert weights.can_reach("https://huggingface.co")
-    assert asked == [("proxy.local", 3128)]
-
-
-def test_cached_weights_of_timm_need_no_network(no_network):
-    trained = network(encoder="tu-pvt_v2_b0", seed=5)
-    names = {n.removeprefix("model."): t.clone() for n, t in trained.encoder.state_dict().items()}
-    cache(
-        no_network,
-        "timm/pvt_v2_b0.in1k",
-        {"model.safetensors": {n.replace("stages_", "stages."): t for n, t in names.items()}},
-    )
-    loaded = network(encoder="tu-pvt_v2_b0", start="imagenet", seed=6)
-    for name, tensor in trained.encoder.state_dict().items():
-        assert torch.equal(loaded.encoder.state_dict()[name], tensor), name
-    assert loaded.description.weights == "imagenet"
-    assert "apache" in loaded.description.weights_licence.lower()
-
-
-def test_cached_weights_of_smp_bring_their_normalisation(no_network, monkeypatch):
-    trained = network(encoder="resnet18", seed=5)
-    state = {n: t.clone() for n, t in trained.encoder.state_dict().items()}
-    config = b'{"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}'
-    cache(no_network, "smp-hub/resnet18.imagenet", {"model.safetensors": state, "config.json": config})
-    revision = weights.smp.encoders.encoders["resnet18"]["pretrained_settings"]["imagenet"]["revision"]
-    snapshots = no_network / "models--smp-hub--resnet18.imagenet" / "snapshots"
-    (snapshots / "abc").rename(snapshots / revision)
-    loaded = network(encoder="resnet18", start="imagenet", seed=6)
-    assert torch.equal(loaded.encoder.state_dict()["conv1.weight"], state["conv1.weight"])
-    assert loaded.normalisation == Normalisation((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
-
-
-def test_a_damaged_cache_says_so(no_network):
-    cache(no_network, "timm/pvt_v2_b0.in1k", {"model.safetensors": b"not weights"})
-    with pytest.raises(NetworkError, match="damaged"):
-        network(encoder="tu-pvt_v2_b0", start="imagenet")
+def test_hrda_goes_around_any_network():
+    plain, twice = (network(Architecture.LINEAR, "tu-test_vit", hrda=hrda) for hrda in (False, True))
+    assert not isinstance(plain, Hrda)
+    assert isinstance(twice, Hrda)
+    assert twice.description == replace(plain.description, hrda=True)
+    with torch.no_grad():
+        assert twice.eval()(torch.zeros(1, 3, 97, 131)).shape == (1, 3, 97, 131)
 
 
 # Files -----------------------------------------------------------------------------------------
-
-
-def assert_same(first: torch.nn.Module, second: torch.nn.Module) -> None:
-    a, b = first.state_dict(), second.state_dict()
-    assert all(torch.equal(a[name], b[name]) for name in a)
 
 
 def test_a_bundle_gives_all_its_weights_and_its_normalisation(tmp_path):

@@ -8,6 +8,7 @@ from core.config import NetworkConfig, RunConfig
 from core.events import Model
 from core.labels import LabelSpace
 from core.networks.build import build
+from core.networks.segmenter import Segmenter
 from core.networks.store import (
     StoreError,
     load_model,
@@ -66,6 +67,32 @@ def test_a_model_comes_back_as_it_was(tmp_path, networks):
     assert loaded.palette == SPACE.palette
     assert loaded.description == networks[0].description
     assert loaded.segmenter.normalisation == networks[0].normalisation
+
+
+@pytest.mark.parametrize(
+    ("architecture", "encoder", "hrda"),
+    [("dpt", "tu-test_vit", False), ("linear", "tu-test_vit", True), ("daformer", "tu-test_convnext", False)],
+)
+def test_every_kind_of_network_comes_back(tmp_path, architecture, encoder, hrda):
+    torch.manual_seed(0)
+    config = NetworkConfig(architecture=architecture, encoder=encoder, weights="none", hrda=hrda)
+    segmenter = build(config, 2).eval()
+    save_model(tmp_path, segmenter, SPACE)
+    loaded = load_model(tmp_path)
+    image = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        assert torch.equal(loaded.segmenter(image), segmenter(image))
+    assert loaded.description == segmenter.description
+    assert loaded.description.hrda is hrda
+
+
+def test_a_card_from_before_hrda_is_of_a_plain_network(tmp_path, networks):
+    save_model(tmp_path, networks[0], SPACE)
+    card = json.loads((tmp_path / "model.json").read_text(encoding="utf-8"))
+    del card["hrda"]
+    (tmp_path / "model.json").write_text(json.dumps(card), encoding="utf-8")
+    assert read_card(tmp_path).description.hrda is False
+    assert type(load_model(tmp_path).segmenter) is Segmenter
 
 
 def test_the_card_is_plain_json(networks):

@@ -1,0 +1,30 @@
+"""Small networks of every architecture."""
+
+import torch
+
+from core.config import Architecture, NetworkConfig
+from core.networks.build import build
+
+SMALL = {
+    Architecture.SEGFORMER: "tu-pvt_v2_b0",
+    Architecture.UNET: "tu-test_resnet",
+    Architecture.DEEPLABV3PLUS: "tu-test_resnet",
+    Architecture.DAFORMER: "tu-test_convnext",
+    Architecture.UPERNET: "tu-test_resnet",
+    Architecture.DPT: "tu-test_vit",
+    Architecture.LINEAR: "tu-test_vit",
+}
+
+
+def network(
+    architecture=Architecture.SEGFORMER, encoder="tu-test_resnet", start="none", num_classes=3, seed=0, hrda=False
+):
+    torch.manual_seed(seed)
+    config = NetworkConfig(architecture=architecture, encoder=encoder, weights=str(start), hrda=hrda)
+    return build(config, num_classes)
+
+
+def assert_same(first: torch.nn.Module, second: torch.nn.Module) -> None:
+    """The first's weights are the second's, which may have more."""
+    a, b = first.state_dict(), second.state_dict()
+    assert all(torch.equal(a[name], b[name]) for name in a)
