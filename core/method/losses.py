@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from core.labels import IGNORE
+from core.method.detail import Prediction
+
+DETAIL_WEIGHT = 0.1  # of HRDA's sub-crop in the loss
 
 
 def cross_entropy(logits: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -31,14 +36,29 @@ def resize(logits: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=False)
 
 
-def twin_cross_entropy(logits: Sequence[Tensor], label: Tensor, weight: Tensor | None, balance: float) -> Tensor:
-    """L_cl = λ CE_w(z_D, ŷ; q) + (1 − λ) CE_w(z_{1−D}, ŷ; q); of a single view, its CE_w alone."""
-    if len(logits) == 1:
-        return cross_entropy(logits[0], label, weight)
-    first, second = logits
-    return balance * cross_entropy(first, label, weight) + (1 - balance) * cross_entropy(second, label, weight)
+def segmentation_loss(prediction: Prediction, label: Tensor, weight: Tensor | None = None) -> Tensor:
+    """CE_w of a prediction; with HRDA's sub-crop 0.9 CE_w(fused) + 0.1 CE_w(detail), label and weight cut to its box."""
+    whole = cross_entropy(prediction.logits, label, weight)
+    if prediction.detail is None or prediction.box is None:
+        return whole
+    y1, y2, x1, x2 = prediction.box
+    part = None if weight is None else weight[:, y1:y2, x1:x2]
+    detail = cross_entropy(prediction.detail, label[:, y1:y2, x1:x2], part)
+    return (1 - DETAIL_WEIGHT) * whole + DETAIL_WEIGHT * detail
 
 
-def consistency(first: Tensor, second: Tensor) -> Tensor:
-    """L_cm: mean squared difference of the twins' raw logits at the decoder's resolution; gradients reach both."""
-    return F.mse_loss(first.float(), second.float())
+def twin_cross_entropy(views: Sequence[Prediction], label: Tensor, weight: Tensor | None, balance: float) -> Tensor:
+    """L_cl = λ CE_w(z_D, ŷ; q) + (1 − λ) CE_w(z_{1−D}, ŷ; q); of one view its CE_w, of more than two their mean."""
+    losses = [segmentation_loss(view, label, weight) for view in views]
+    if len(losses) == 2:
+        return balance * losses[0] + (1 - balance) * losses[1]
+    return torch.stack(losses).mean()
+
+
+def consistency(views: Sequence[Tensor]) -> Tensor:
+    """L_cm: mean squared difference of the views' raw logits at the decoder's resolution; gradients reach all of them.
+
+    Of more than two views: the mean over the pairs.
+    """
+    pairs = list(combinations([z.float() for z in views], 2))
+    return torch.stack([F.mse_loss(first, second) for first, second in pairs]).mean()

@@ -39,23 +39,37 @@ def _nearest(size: int, blocks: int) -> np.ndarray:
 def draw_keep_masks(
     mask: MaskConfig, num_images: int, height: int, width: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, ...]:
-    """Draw the masks of one step, one per image and twin.
+    """Draw the masks of one step, one per image and view.
 
-    complementary: D and 1 − D (MaskTwins). random: D and an independent mask that hides the share 1 − r. single: D (MIC).
-    off: none.
+    complementary: D and 1 − D (MaskTwins); of more than two views, K equal parts of the blocks. random: D and an
+    independent mask that hides the share 1 − r. single: D (MIC). off: none.
 
     Returns:
-        Two, one or no bool arrays (B, 1, height, width).
+        `mask.views`, two, one or no bool arrays (B, 1, height, width); complementary ones are a partition of the pixels.
     """
     if mask.strategy is MaskStrategy.OFF:
         return ()
-    shape = (num_images, 1, *grid_shape(height, width, mask.block_size))
+    shape = (num_images, 1, *grid_shape(height, width, mask.block_pixels(height, width)))
     ratio = mask.ratio if isinstance(mask.ratio, float) else float(rng.choice(np.asarray(mask.ratio)))
-    first = block_masks(rng.random(shape, dtype=np.float32), ratio, height, width)
+    uniform = rng.random(shape, dtype=np.float32)
+    first = block_masks(uniform, ratio, height, width)
     match mask.strategy:
+        case MaskStrategy.COMPLEMENTARY if mask.views > 2:
+            return partition_masks(uniform, mask.views, height, width)
         case MaskStrategy.COMPLEMENTARY:
             return first, ~first
         case MaskStrategy.RANDOM:
             return first, block_masks(rng.random(shape, dtype=np.float32), 1 - ratio, height, width)
         case MaskStrategy.SINGLE:
             return (first,)
+
+
+def partition_masks(uniform: np.ndarray, views: int, height: int, width: int) -> tuple[np.ndarray, ...]:
+    """K complementary masks: block (i, j) is visible in view ⌊K u⌋ alone, so that every pixel is visible exactly once.
+
+    Ours, after the paper's multi-view theorem. Args and returns: as `block_masks`, K of them.
+    """
+    rows = _nearest(height, uniform.shape[2])
+    columns = _nearest(width, uniform.shape[3])
+    view = np.minimum((uniform * np.float32(views)).astype(np.int64), views - 1)[:, :, rows[:, None], columns]
+    return tuple(view == k for k in range(views))

@@ -14,8 +14,7 @@ NUM_VALUES = 256  # of a uint8 label
 def draw_classes(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Choose ⌈n/2⌉ of the n classes in each image, without replacement.
 
-    The released code draws from the classes of the whole batch, IGNORE among them; here each image's own classes count,
-    and IGNORE is never pasted.
+    Each image's own classes count, and IGNORE is never pasted: see `draw_classes_of_batch` for the released way.
 
     Args:
         labels: uint8 (B, H, W), with IGNORE.
@@ -27,6 +26,18 @@ def draw_classes(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     for image, label in enumerate(labels):
         present = np.flatnonzero(np.bincount(label.ravel(), minlength=NUM_VALUES)[:IGNORE])
         chosen[image, rng.choice(present, size=(len(present) + 1) // 2, replace=False)] = True
+    return chosen
+
+
+def draw_classes_of_batch(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Choose ⌈n/2⌉ of the n values in the whole batch for each image, IGNORE among them, as the released code does.
+
+    Args and returns: as `draw_classes`.
+    """
+    present = np.unique(labels)
+    chosen = np.zeros((len(labels), NUM_VALUES), bool)
+    for row in chosen:
+        row[rng.choice(present, size=(len(present) + 1) // 2, replace=False)] = True
     return chosen
 
 

@@ -1,58 +1,39 @@
 """One training step of MaskTwins, in the order of the paper's method section.
 
-The random draws of a step are an argument (:class:`StepDraws`): training draws them from (seed, t), tests inject recorded
-ones. Each loss is back-propagated as soon as it is known, so that the peak memory is that of the twins' graph alone.
-Nothing here waits for the device.
+The random draws of a step are an argument (`core.method.draws.StepDraws`). Each loss is back-propagated as soon as it is
+known, so that the peak memory is that of the twins' graph alone. Nothing here waits for the device.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+import torch.nn.functional as F
+from torch import Tensor
 from torch.profiler import record_function
 
-from core.config import AugmentConfig, MaskDomain, RunConfig, TwinForward
-from core.data.augment import ColourDraw, colour_jitter, draw_colour, gaussian_blur
-from core.data.sampling import Batch
-from core.method.losses import consistency, cross_entropy, resize, twin_cross_entropy
-from core.method.masks import draw_keep_masks
-from core.method.mixing import draw_classes, mix, paste_mask
-from core.method.teacher import Teacher, batch_norms, pseudo_label, untouched_statistics
+from core.config import JitterModel, MaskLevel, RunConfig, TwinForward
+from core.data.augment import colour_jitter, gaussian_blur
+from core.method.detail import Box, OnFeatures, Prediction
+from core.method.draws import AugmentDraw, BoxDraws, StepDraws
+from core.method.feature_distance import FeatureAnchor
+from core.method.losses import consistency, resize, segmentation_loss, twin_cross_entropy
+from core.method.mixing import mix, paste_mask
+from core.method.student import Student, chunk
+from core.method.style import Style, in_turn, style_of
+from core.method.teacher import Teacher, pseudo_label
 from core.pixels import Normalisation
 
-BLUR_SIGMA = (0.15, 1.15)
-BLUR_PROBABILITY = 0.5
-
-Generators = Callable[[str], np.random.Generator]  # purpose -> generator of this step
-
-
-@dataclass(frozen=True)
-class AugmentDraw:
-    """Colour jitter and blur of a batch of images; None: left out in this step."""
-
-    colour: ColourDraw | None = None
-    sigma: float | None = None
-
-
-@dataclass(frozen=True)
-class StepDraws:
-    """All randomness of one step but the network's own dropout."""
-
-    pasted_classes: np.ndarray | None = None  # bool (B, 256): ClassMix
-    mixed: AugmentDraw = AugmentDraw()
-    target: AugmentDraw = AugmentDraw()
-    target_masks: tuple[np.ndarray, ...] = ()  # bool (B, 1, H, W) each, True = visible
-    source_masks: tuple[np.ndarray, ...] = ()
+Losses = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Images:
-    """A batch on the device. Images are float32 (B, 3, H, W) in 0..1."""
+    """A batch on the device. Images are float32 (B, 3, H, W) in 0..1; there may be fewer target than source images."""
 
     source: Tensor
     source_label: Tensor  # uint8 (B, H, W)
@@ -60,21 +41,27 @@ class Images:
     target_valid: Tensor  # bool (B, H, W)
 
 
-@dataclass
-class Student:
-    """θ with what its forwards need to know."""
+@dataclass(frozen=True)
+class PseudoLabel:
+    """What the teacher says of the target images."""
 
-    network: nn.Module
-    normalisation: Normalisation
-    autocast: Callable[[], AbstractContextManager] = nullcontext
-    norms: list = field(init=False)
+    label: Tensor  # ŷ, int64 (B, H, W)
+    weight: Tensor  # q where the pixel is valid, else 0; float32 (B, H, W)
+    style: Style | None = None  # of its features, for AdaIN
 
-    def __post_init__(self) -> None:
-        self.norms = batch_norms(self.network)
+    def repeated(self, count: int) -> PseudoLabel:
+        return PseudoLabel(in_turn(self.label, count), in_turn(self.weight, count), self.style)
 
-    def __call__(self, image: Tensor, *, move_statistics: bool = True) -> Tensor:
-        with untouched_statistics(self.norms, enabled=not move_statistics), self.autocast():
-            return self.network(image)
+
+@dataclass(frozen=True)
+class Unmasked:
+    """Images of which masked copies are made, and what the student must predict from each."""
+
+    image: Tensor  # float32 (B, 3, H, W) in 0..1
+    label: Tensor  # (B, H, W)
+    weight: Tensor | None  # per pixel, (B, H, W); None for 1
+    masks: Sequence[np.ndarray]  # bool (B, 1, H, W) each
+    augment: AugmentDraw
 
 
 def part(name: str) -> AbstractContextManager:
@@ -82,120 +69,194 @@ def part(name: str) -> AbstractContextManager:
     return record_function(f"masktwins::{name}")
 
 
-def draw(config: RunConfig, batch: Batch, rng: Generators) -> StepDraws:
-    """Draw what step t needs, each purpose from a generator of its own."""
-    num_images, _, H, W = batch.target_image.shape
-    mask = config.mask
-    on_target = mask.domain in (MaskDomain.TARGET, MaskDomain.BOTH)
-    on_source = mask.domain in (MaskDomain.SOURCE, MaskDomain.BOTH)
-    return StepDraws(
-        pasted_classes=draw_classes(batch.source_label.numpy(), rng("classmix")) if config.augment.class_mix else None,
-        mixed=_draw_augment(config.augment, num_images, rng("augment-mixed")),
-        target=_draw_augment(config.augment, num_images, rng("augment-target")),
-        target_masks=draw_keep_masks(mask, num_images, H, W, rng("mask-target")) if on_target else (),
-        source_masks=draw_keep_masks(mask, num_images, H, W, rng("mask-source")) if on_source else (),
-    )
+def source_step(
+    student: Student,
+    images: Images,
+    config: RunConfig,
+    *,
+    box: Box | None = None,
+    style: Style | None = None,
+    anchor: FeatureAnchor | None = None,
+    last: bool = True,
+) -> Losses:
+    """A step on the labelled camera: L_S, and λ_fd L_fd with an anchor.
 
+    Gradients are left in the parameters; losses are returned detached, with their weights applied.
 
-def _draw_augment(augment: AugmentConfig, num_images: int, rng: np.random.Generator) -> AugmentDraw:
-    colour = draw_colour(rng, num_images, augment.jitter_strength)
-    jitters = rng.random() < augment.jitter_probability and augment.colour_jitter
-    blurs = rng.random() < BLUR_PROBABILITY and augment.blur
-    return AugmentDraw(colour if jitters else None, float(rng.uniform(*BLUR_SIGMA)) if blurs else None)
+    Args:
+        style: of the target, for AdaIN.
+        last: whether no other loss follows in this step.
+    """
+    seen: list[Tensor] = []
 
+    def on_features(features: list[Tensor], where: Box | None) -> list[Tensor]:
+        if where is None:
+            seen[:] = features
+        return features if style is None else style.apply(features)
 
-def source_step(student: Student, images: Images) -> dict[str, Tensor]:
-    """A step on the labelled camera alone: L_S. Gradients are left in the parameters; losses are returned detached."""
-    with part("source"):
-        loss = cross_entropy(student(student.normalisation.apply(images.source)), images.source_label)
-        loss.backward()
-    return {"source": loss.detach()}
+    hook = None if style is None and anchor is None else on_features
+    with part("source"), student.accumulating(last=last):
+        prediction = student(student.normalisation.apply(images.source), box=box, on_features=hook)
+        losses = {"source": segmentation_loss(prediction, images.source_label)}
+        if anchor is not None:
+            with student.autocast():
+                distance = anchor.distance(seen, images.source_label)
+            losses["feature_distance"] = config.loss.feature_distance_weight * distance
+        torch.stack(list(losses.values())).sum().backward()
+    return {name: loss.detach() for name, loss in losses.items()}
 
 
 def masktwins_step(
-    student: Student, teacher: Teacher, images: Images, draws: StepDraws, config: RunConfig, t: int
-) -> dict[str, Tensor]:
+    student: Student,
+    teacher: Teacher,
+    images: Images,
+    draws: StepDraws,
+    config: RunConfig,
+    t: int,
+    anchor: FeatureAnchor | None = None,
+) -> Losses:
     """Adaptation step t: update the teacher, then accumulate the gradients of L in the student's parameters.
 
     Args:
         t: adaptation steps done before this one; 0 copies the student into the teacher.
+        anchor: for L_fd.
 
     Returns:
         The losses with their weights applied, detached, on the device; their sum is L.
     """
-    weight = config.loss
     with part("ema"):
         teacher.update(student.network, t, config.training.ema_alpha)  # 1
+    with part("teacher"):  # 3, before 2: AdaIN needs its features, and neither changes the other
+        labelled = _label_target(teacher, student, images, config)
+    ramp, boxes = ramp_up(t, config.loss.ramp_steps), draws.boxes
+    mixes = draws.pasted_classes is not None and config.loss.mix_weight > 0
+    masked = to_mask(images, labelled, draws, config)
 
-    losses = source_step(student, images)  # 2
-
-    with part("teacher"):  # 3
-        x_T = student.normalisation.apply(images.target)
-        with student.autocast():
-            z_T = teacher.logits(x_T)
-        plabel, q = pseudo_label(resize(z_T.float(), x_T.shape[-2:]), config.training.pseudo_label_threshold)
-        pweight = q[:, None, None] * images.target_valid
-
-    if draws.pasted_classes is not None and weight.mix_weight > 0:  # 4
-        with part("mix"):
-            mixed_image, mixed_label, mixed_weight = mixed(images, plabel, pweight, draws, student.normalisation)
-            loss = weight.mix_weight * cross_entropy(student(mixed_image), mixed_label, mixed_weight)
+    losses = source_step(  # 2
+        student, images, config,
+        box=boxes and boxes.source, style=labelled.style, anchor=anchor, last=not mixes and not masked,
+    )  # fmt: skip
+    if mixes:  # 4
+        with part("mix"), student.accumulating(last=not masked):
+            image, label, pixel_weight = mixed(images, labelled, draws, student.normalisation, config)
+            prediction = student(image, box=boxes and boxes.mixed)
+            loss = ramp * config.loss.mix_weight * segmentation_loss(prediction, label, pixel_weight)
             loss.backward()
         losses["mix"] = loss.detach()
-
-    for masks, image, label, pixel_weight in (  # 5
-        (draws.target_masks, images.target, plabel, pweight),
-        (draws.source_masks, images.source, images.source_label, None),
-    ):
-        if masks and weight.twin_weight + weight.consistency_weight > 0:
-            with part("twins"):
-                x = augmented(image, draws.target, student.normalisation)
-                found = twin_losses(student, x, masks, label, pixel_weight, config)
-            for name, loss in found.items():
-                losses[name] = losses[name] + loss if name in losses else loss
+    for unmasked in masked:  # 5
+        with part("twins"):
+            found = twin_losses(student, unmasked, boxes, config, ramp=ramp, last=unmasked is masked[-1])
+        for name, loss in found.items():
+            losses[name] = losses[name] + loss if name in losses else loss
     return losses
 
 
+def ramp_up(t: int, steps: int) -> float:
+    """Weight of the losses without labels at adaptation step t: linear to 1 over `steps`."""
+    return min(1.0, (t + 1) / steps) if steps else 1.0
+
+
+def _label_target(teacher: Teacher, student: Student, images: Images, config: RunConfig) -> PseudoLabel:
+    x_T = student.normalisation.apply(images.target)
+    styles: list[Style] = []
+
+    def keep_style(features: list[Tensor], where: Box | None) -> list[Tensor]:
+        if where is None:
+            styles.append(style_of(features))
+        return features
+
+    options = {"on_features": keep_style} if config.augment.adain else {}
+    with student.autocast():
+        z_T = teacher.logits(x_T, **options)
+    training = config.training
+    z_T = resize(z_T.float(), x_T.shape[-2:])
+    plabel, q = pseudo_label(z_T, training.pseudo_label_threshold, training.pseudo_label_share)
+    return PseudoLabel(plabel, q[:, None, None] * images.target_valid, styles[0] if styles else None)
+
+
 def mixed(
-    images: Images, plabel: Tensor, pweight: Tensor, draws: StepDraws, normalisation: Normalisation
+    images: Images, labelled: PseudoLabel, draws: StepDraws, normalisation: Normalisation, config: RunConfig
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Source classes pasted onto the target: normalised images, labels, and weights (1 on source pixels, q elsewhere)."""
     assert draws.pasted_classes is not None
-    mask = paste_mask(images.source_label, torch.from_numpy(draws.pasted_classes).to(plabel.device, non_blocking=True))
-    image = augmented(mix(mask, images.source, images.target), draws.mixed, normalisation)
-    label = mix(mask, images.source_label.long(), plabel)
-    return image, label, mix(mask, torch.ones_like(pweight), pweight)
+    count = len(images.source)
+    labelled = labelled.repeated(count)
+    pasted = torch.from_numpy(draws.pasted_classes).to(labelled.label.device, non_blocking=True)
+    mask = paste_mask(images.source_label, pasted)
+    image = mix(mask, images.source, in_turn(images.target, count))
+    image = augmented(image, draws.mixed, normalisation, config.augment.jitter_model)
+    label = mix(mask, images.source_label.long(), labelled.label)
+    return image, label, mix(mask, torch.ones_like(labelled.weight), labelled.weight)
 
 
-def augmented(image: Tensor, draw: AugmentDraw, normalisation: Normalisation) -> Tensor:
+def augmented(image: Tensor, draw: AugmentDraw, normalisation: Normalisation, model: JitterModel) -> Tensor:
     """Jitter the colours of images in 0..1, normalise, then blur. Returns normalised images."""
     if draw.colour is not None:
-        image = colour_jitter(image, draw.colour)
+        image = colour_jitter(image, draw.colour, model)
     image = normalisation.apply(image)
     return image if draw.sigma is None else gaussian_blur(image, draw.sigma)
 
 
-def twin_losses(
-    student: Student,
-    x: Tensor,
-    masks: tuple[np.ndarray, ...],
-    label: Tensor,
-    pixel_weight: Tensor | None,
-    config: RunConfig,
-) -> dict[str, Tensor]:
-    """Forward the masked copies of x, back-propagate L_cl and L_cm, return both detached. One view alone has no L_cm."""
-    training, weight = config.training, config.loss
-    twins = [x * torch.from_numpy(mask).to(x.device, non_blocking=True) for mask in masks]
-    if training.twin_forward is TwinForward.BATCHED:
-        logits = student(torch.cat(twins), move_statistics=training.masked_statistics).chunk(len(twins))
-    else:
-        logits = [student(twin, move_statistics=training.masked_statistics) for twin in twins]
+def to_mask(images: Images, labelled: PseudoLabel, draws: StepDraws, config: RunConfig) -> list[Unmasked]:
+    """What is masked in this step, by `mask.domain`; nothing where no loss would come of it."""
+    weight = config.loss
+    found = (
+        Unmasked(images.target, labelled.label, labelled.weight, draws.target_masks, draws.target),
+        Unmasked(images.source, images.source_label, None, draws.source_masks, draws.source),
+    )
+    return [u for u in found if (u.masks and weight.twin_weight) or (len(u.masks) > 1 and weight.consistency_weight)]
 
-    losses: dict[str, Tensor] = {}
-    if weight.twin_weight > 0:
-        losses["twins"] = weight.twin_weight * twin_cross_entropy(logits, label, pixel_weight, weight.twin_balance)
-    if weight.consistency_weight > 0 and len(logits) == 2:
-        losses["consistency"] = weight.consistency_weight * consistency(*logits)
-    if losses:
+
+def twin_losses(
+    student: Student, unmasked: Unmasked, boxes: BoxDraws | None, config: RunConfig, *, ramp: float, last: bool
+) -> Losses:
+    """Forward the masked copies, back-propagate L_cl and L_cm, return both detached. One view alone has no L_cm."""
+    weight = config.loss
+    x = augmented(unmasked.image, unmasked.augment, student.normalisation, config.augment.jitter_model)
+    keeps = [torch.from_numpy(mask).to(x.device, non_blocking=True) for mask in unmasked.masks]
+    with student.accumulating(last=last):
+        views = masked_predictions(student, x, keeps, boxes, config)
+        losses: Losses = {}
+        if weight.twin_weight:
+            cross_entropies = twin_cross_entropy(views, unmasked.label, unmasked.weight, weight.twin_balance)
+            losses["twins"] = ramp * weight.twin_weight * cross_entropies
+        if weight.consistency_weight and len(views) > 1:
+            losses["consistency"] = ramp * weight.consistency_weight * consistency([v.logits for v in views])
         torch.stack(list(losses.values())).sum().backward()
     return {name: loss.detach() for name, loss in losses.items()}
+
+
+def masked_predictions(
+    student: Student, x: Tensor, keeps: Sequence[Tensor], boxes: BoxDraws | None, config: RunConfig
+) -> list[Prediction]:
+    """What the student says of each masked copy of the normalised images x: all in one batch, or one after another."""
+    moves = config.training.masked_statistics
+    first = boxes and boxes.of_twin(0)
+    if config.mask.level is MaskLevel.FEATURES:
+        hook = mask_features(keeps, x.shape[-2:])
+        return chunk(student(x, box=first, on_features=hook, move_statistics=moves), len(keeps))
+    twins = [x * keep for keep in keeps]
+    if config.training.twin_forward is TwinForward.BATCHED:
+        return chunk(student(torch.cat(twins), box=first, move_statistics=moves), len(twins))
+    return [student(twin, box=boxes and boxes.of_twin(i), move_statistics=moves) for i, twin in enumerate(twins)]
+
+
+def mask_features(keeps: Sequence[Tensor], size: Sequence[int]) -> OnFeatures:
+    """Hide encoder features instead of pixels: the encoder sees the whole image once, and the head one copy per mask.
+
+    Args:
+        keeps: bool (B, 1, H, W) each; reduced to each feature map's size by the nearest pixel.
+        size: (H, W).
+    """
+
+    def on_features(features: list[Tensor], where: Box | None) -> list[Tensor]:
+        y1, y2, x1, x2 = where or (0, size[0], 0, size[1])
+        cut = [keep[:, :, y1:y2, x1:x2].to(features[-1].dtype) for keep in keeps]
+
+        def masked(feature: Tensor) -> Tensor:
+            return torch.cat([feature * F.interpolate(keep, size=feature.shape[-2:]) for keep in cut])
+
+        image, *maps = features
+        return [torch.cat([image] * len(keeps)), *map(masked, maps)]
+
+    return on_features

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from core.config import TeacherStatistics
+from core.config import PerImage, TeacherStatistics
 
 
 def ema_alpha(t: int, alpha: float) -> float:
@@ -34,28 +35,38 @@ class Teacher:
         self._parameters: list[Tensor] = list(self.network.parameters())
         self._averages = [b for b in self.network.buffers() if b.is_floating_point()]
         self._norms = batch_norms(self.network)
-        if statistics is TeacherStatistics.OWN:
-            for norm in self._norms:
-                norm.register_forward_pre_hook(_estimate_statistics)
+        self.updated = -1  # the last step whose update was made
 
     @torch.no_grad()
     def update(self, student: nn.Module, t: int, alpha: float) -> None:
-        """φ ← a_t φ + (1 − a_t) θ; at t = 0 φ ← θ."""
+        """φ ← a_t φ + (1 − a_t) θ; at t = 0 φ ← θ.
+
+        Made once per step: a step that broke off after it, and is made again, leaves φ alone.
+        """
+        if t <= self.updated:
+            return
+        self.updated = t
         weight = 1 - ema_alpha(t, alpha)
         _lerp(self._parameters, list(student.parameters()), weight)
         if self.statistics is TeacherStatistics.AVERAGED and self._averages:
             _lerp(self._averages, [b for b in student.buffers() if b.is_floating_point()], weight)
 
     @torch.no_grad()
-    def logits(self, image: Tensor) -> Tensor:
-        """Logits (B, C, h, w) of clean normalised images (B, 3, H, W)."""
+    def logits(self, image: Tensor, **options: Any) -> Tensor:
+        """Logits (B, C, h, w) of clean normalised images (B, 3, H, W); options are the network's own (`on_features`)."""
         self.network.eval()
         if self.statistics is TeacherStatistics.BATCH:
             for norm in self._norms:
                 norm.train()
-        logits = self.network(image)
-        self.network.eval()
-        return logits
+        hooks = []
+        if self.statistics is TeacherStatistics.OWN:  # here alone: an evaluation must not move them
+            hooks = [norm.register_forward_pre_hook(_estimate_statistics) for norm in self._norms]
+        try:
+            return self.network(image, **options)
+        finally:
+            for hook in hooks:
+                hook.remove()
+            self.network.eval()
 
 
 def _lerp(mine: Sequence[Tensor], theirs: Sequence[Tensor], weight: float) -> None:
@@ -63,19 +74,20 @@ def _lerp(mine: Sequence[Tensor], theirs: Sequence[Tensor], weight: float) -> No
     torch._foreach_lerp_(list(mine), list(theirs), weight)  # pyright: ignore[reportPrivateImportUsage]
 
 
-def pseudo_label(logits: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
-    """ŷ = argmax p (first index on ties) and q, the share of pixels with max p ≥ τ, over all pixels of each image.
-
-    The released code takes the share over the whole batch; its batch is one image.
+def pseudo_label(logits: Tensor, threshold: float, share_of: PerImage = PerImage.IMAGE) -> tuple[Tensor, Tensor]:
+    """ŷ = argmax p (first index on ties) and q, the share of pixels with max p ≥ τ.
 
     Args:
         logits: (B, C, H, W) at the image's size.
+        share_of: whether q is taken over all pixels of each image, or of the whole batch as in the released code, whose
+            batch is one image.
 
     Returns:
         labels int64 (B, H, W) and q float32 (B,).
     """
     probability, label = logits.float().softmax(1).max(1)
-    return label, (probability >= threshold).float().mean((1, 2))
+    q = (probability >= threshold).float().mean((1, 2))
+    return label, q if share_of is PerImage.IMAGE else q.mean().expand_as(q)
 
 
 def batch_norms(network: nn.Module) -> list[_BatchNorm]:

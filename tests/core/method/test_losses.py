@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from core.labels import IGNORE
+from core.method.detail import Prediction
 from core.method.losses import consistency, cross_entropy, resize, twin_cross_entropy
 
 
@@ -29,8 +30,8 @@ def test_golden_cross_entropy(golden):
 def test_golden_twin_losses_and_gradients(golden):
     z1, z2 = tensor(golden["twin_logits1"], grad=True), tensor(golden["twin_logits2"], grad=True)
     label, weight = tensor(golden["twin_label"])[:, 0], tensor(golden["twin_weight"])
-    seg = twin_cross_entropy([z1, z2], label, weight, 0.5)
-    cm = float(golden["twin_cm_weight"]) * consistency(z1, z2)
+    seg = twin_cross_entropy([Prediction(z1), Prediction(z2)], label, weight, 0.5)
+    cm = float(golden["twin_cm_weight"]) * consistency([z1, z2])
     assert cross_entropy(z1, label, weight).item() == pytest.approx(golden["twin_loss_ce1"].item(), rel=1e-6)
     assert cross_entropy(z2, label, weight).item() == pytest.approx(golden["twin_loss_ce2"].item(), rel=1e-6)
     assert seg.item() == pytest.approx(golden["twin_loss_seg"].item(), rel=1e-6)
@@ -58,13 +59,17 @@ def test_nothing_but_ignored_pixels_is_zero_and_finite():
 
 def test_twin_balance_weighs_the_twins():
     z1, z2, label = torch.randn(1, 3, 4, 4), torch.randn(1, 3, 4, 4), torch.zeros(1, 4, 4, dtype=torch.int64)
-    assert twin_cross_entropy([z1, z2], label, None, 1.0).item() == pytest.approx(cross_entropy(z1, label).item())
-    assert twin_cross_entropy([z1], label, None, 0.3).item() == pytest.approx(cross_entropy(z1, label).item())
+    assert twin_cross_entropy([Prediction(z1), Prediction(z2)], label, None, 1.0).item() == pytest.approx(
+        cross_entropy(z1, label).item()
+    )
+    assert twin_cross_entropy([Prediction(z1)], label, None, 0.3).item() == pytest.approx(
+        cross_entropy(z1, label).item()
+    )
 
 
 def test_consistency_reaches_both_twins():
     z1, z2 = torch.randn(1, 3, 4, 4, requires_grad=True), torch.randn(1, 3, 4, 4, requires_grad=True)
-    consistency(z1, z2).backward()
+    consistency([z1, z2]).backward()
     assert z1.grad is not None
     torch.testing.assert_close(z1.grad, -z2.grad)
 
@@ -73,3 +78,13 @@ def test_resize_leaves_the_right_size_alone():
     logits = torch.randn(1, 2, 5, 7)
     assert resize(logits, (5, 7)) is logits
     assert resize(logits, (10, 9)).shape == (1, 2, 10, 9)
+
+
+def test_more_than_two_views_count_alike_and_agree_by_pairs():
+    generator = torch.Generator().manual_seed(0)
+    views = [torch.randn(1, 3, 4, 4, generator=generator) for _ in range(3)]
+    label = torch.zeros(1, 4, 4, dtype=torch.uint8)
+    mean = sum(cross_entropy(v, label).item() for v in views) / 3
+    assert twin_cross_entropy([Prediction(v) for v in views], label, None, 0.9).item() == pytest.approx(mean)
+    pairs = [((views[i] - views[j]) ** 2).mean().item() for i, j in ((0, 1), (0, 2), (1, 2))]
+    assert consistency(views).item() == pytest.approx(sum(pairs) / 3)

@@ -76,3 +76,24 @@ def test_a_list_of_ratios_is_drawn_from():
 
 def test_a_block_larger_than_the_image_is_one_block():
     assert grid_shape(20, 30, 64) == (1, 1)
+
+
+@given(views=st.integers(3, 8), height=sizes, width=sizes, block=st.integers(1, 64), seed=st.integers(0, 99))
+def test_more_views_are_a_partition(views, height, width, block, seed):
+    mask = MaskConfig(views=views, block_size=block)
+    masks = draw_keep_masks(mask, 2, height, width, np.random.default_rng(seed))
+    assert len(masks) == views
+    np.testing.assert_array_equal(np.sum(masks, axis=0), np.ones((2, 1, height, width)))
+
+
+def test_views_see_equal_parts():
+    masks = draw_keep_masks(MaskConfig(views=4, block_size=2), 1, 512, 512, np.random.default_rng(0))
+    assert [m.mean() for m in masks] == pytest.approx([0.25] * 4, abs=0.01)
+
+
+def test_block_size_as_a_share_of_the_shorter_side():
+    by_share, by_pixels = (
+        draw_keep_masks(mask, 1, 128, 256, np.random.default_rng(0))[0]
+        for mask in (MaskConfig(block_fraction=1 / 16), MaskConfig(block_size=8))
+    )
+    np.testing.assert_array_equal(by_share, by_pixels)

@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from core.labels import IGNORE
-from core.method.mixing import draw_classes, mix, paste_mask
+from core.method.mixing import draw_classes, draw_classes_of_batch, mix, paste_mask
 
 
 def chosen_table(classes):
@@ -24,6 +24,21 @@ def test_golden_classmix(golden):
         np.testing.assert_array_equal(mixed_label.numpy(), golden[f"cm_mixed_lbl_{i}"][0])
         q = torch.from_numpy(golden["cm_pweight"][i : i + 1])
         np.testing.assert_array_equal(mix(mask, torch.ones_like(q), q).numpy(), golden[f"cm_mixed_w_{i}"][0])
+
+
+def test_golden_released_draw(golden):
+    """np.random.seed(4), then a choice per image from the sorted values of the whole batch, 255 among them."""
+
+    class Recorded:
+        def __init__(self):
+            self.state = np.random.RandomState(4)
+
+        def choice(self, values, size, replace):
+            return values[self.state.choice(len(values), size, replace=replace)]
+
+    table = draw_classes_of_batch(golden["cm_labels"][:, 0].astype(np.uint8), Recorded())
+    for i in range(2):
+        assert set(np.flatnonzero(table[i])) == set(golden[f"cm_chosen_{i}"])
 
 
 def test_half_of_an_images_own_classes_rounded_up_never_ignore():

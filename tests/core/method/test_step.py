@@ -6,8 +6,19 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from core.config import RunConfig, TeacherStatistics
 from core.data.sampling import Batch, generator
+from core.method.draws import AugmentDraw, StepDraws, draw
+from core.method.feature_distance import FeatureAnchor
 from core.method.losses import consistency, cross_entropy
-from core.method.step import AugmentDraw, Images, StepDraws, Student, draw, masktwins_step, source_step
+from core.method.step import (
+    Images,
+    PseudoLabel,
+    masked_predictions,
+    masktwins_step,
+    mixed,
+    ramp_up,
+    source_step,
+)
+from core.method.student import Student
 from core.method.teacher import Teacher
 from core.pixels import Normalisation
 from core.settings import with_changes
@@ -95,7 +106,7 @@ def test_the_losses_are_the_papers():
     first, second = (z(x_T * torch.from_numpy(mask)) for mask in draws.target_masks)
     expected = 0.5 * cross_entropy(first, plabel, q) + 0.5 * cross_entropy(second, plabel, q)
     assert losses["twins"].item() == pytest.approx(expected.item(), rel=1e-5)
-    assert losses["consistency"].item() == pytest.approx(0.01 * consistency(first, second).item(), rel=1e-5)
+    assert losses["consistency"].item() == pytest.approx(0.01 * consistency([first, second]).item(), rel=1e-5)
 
 
 def test_gradients_are_those_of_the_sum():
@@ -114,7 +125,7 @@ def test_gradients_are_those_of_the_sum():
         cross_entropy(z(student.normalisation.apply(images.source)), images.source_label)
         + 0.5 * cross_entropy(first, plabel, q)
         + 0.5 * cross_entropy(second, plabel, q)
-        + 0.01 * consistency(first, second)
+        + 0.01 * consistency([first, second])
     )
     total.backward()
     torch.testing.assert_close(accumulated, gradients(student.network), rtol=1e-4, atol=1e-7)
@@ -163,7 +174,7 @@ def test_masked_forwards_move_running_statistics_only_when_asked(moves):
     masktwins_step(student, teacher, images, draws, config, 0)
     after_step = student.network.layers[1].running_mean.clone()
     other = setup(norm=True)[1]
-    source_step(other, images)
+    source_step(other, images, config)
     assert torch.equal(after_step, other.network.layers[1].running_mean) is not moves
 
 
@@ -206,3 +217,101 @@ def test_draws_are_a_function_of_seed_and_step():
     *_, again = setup()
     assert np.array_equal(first.target_masks[0], again.target_masks[0])
     assert np.array_equal(first.pasted_classes, again.pasted_classes)
+
+
+class Pyramid(nn.Module):
+    """An encoder of two stages and a head, called as `core.networks.segmenter.Segmenter` is."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 5, 3, stride=2, padding=1)
+        self.second = nn.Conv2d(5, 6, 3, stride=2, padding=1)
+        self.classifier = nn.Conv2d(6, NUM_CLASSES, 1)
+        self.seen = 0  # images that went through the encoder
+
+    def encoder(self, x):
+        self.seen += len(x)
+        first = self.first(x).relu()
+        return [x, first, self.second(first)]
+
+    def forward(self, x, on_features=None):
+        features = self.encoder(x)
+        return self.classifier((features if on_features is None else on_features(features, None))[-1])
+
+
+def with_pyramid(**changes):
+    config, _, _, images, draws = setup(**changes)
+    torch.manual_seed(0)
+    network = Pyramid().train()
+    return config, Student(network, Normalisation()), Teacher(network, TeacherStatistics.BATCH), images, draws
+
+
+def test_masked_features_hide_blocks_from_the_head_and_cost_one_look_at_the_image():
+    config, student, teacher, images, draws = with_pyramid(mask__level="features", mask__views=3)
+    losses = masktwins_step(student, teacher, images, draws, config, 0)
+    assert student.network.seen == 2 * 3  # source, mixed, and the target once for all of its views
+    assert {"twins", "consistency"} <= set(losses)
+
+    x = torch.randn(1, 3, 32, 48)
+    keep = torch.from_numpy(draws.target_masks[0][:1])
+    views = masked_predictions(student, x, [keep, ~keep], None, config)
+    clean, blank = student(x).logits, student.network.classifier.bias.view(1, -1, 1, 1)
+    small = nn.functional.interpolate(keep.float(), size=clean.shape[-2:]).bool()
+    torch.testing.assert_close(views[0].logits, torch.where(small, clean, blank))
+    torch.testing.assert_close(views[1].logits, torch.where(small, blank, clean))
+
+
+def test_adain_changes_the_source_loss_alone():
+    losses = []
+    for adain in (False, True):
+        config, student, teacher, images, draws = with_pyramid(augment__adain=adain)
+        losses.append(masktwins_step(student, teacher, images, draws, config, 0))
+    plain, styled = losses
+    assert plain["source"].item() != pytest.approx(styled["source"].item(), rel=1e-4)
+    assert plain["twins"].item() == pytest.approx(styled["twins"].item())
+
+
+def test_the_feature_distance_pulls_towards_the_anchor():
+    config, student, teacher, images, draws = with_pyramid(
+        loss__feature_distance_weight=0.5, network__weights="imagenet"
+    )
+    anchor = FeatureAnchor(Encoder(student.network), range(NUM_CLASSES))
+    blocks = Images(images.source, images.source_label // NUM_CLASSES, images.target, images.target_valid)
+    losses = masktwins_step(student, teacher, blocks, draws, config, 0, anchor)
+    assert losses["feature_distance"].item() == 0
+    with torch.no_grad():
+        student.network.second.bias += 1
+    moved = source_step(student, blocks, config, anchor=anchor)
+    assert moved["feature_distance"].item() == pytest.approx(0.5 * 6**0.5, rel=1e-4)
+
+
+class Encoder(nn.Module):
+    def __init__(self, pyramid):
+        super().__init__()
+        self.pyramid = pyramid
+
+    def forward(self, x):
+        return self.pyramid.encoder(x)
+
+
+def test_losses_without_labels_grow_over_the_ramp():
+    full = masktwins_step(*setup()[1:], setup()[0], 0)
+    config, student, teacher, images, draws = setup(loss__ramp_steps=10)
+    begun = masktwins_step(student, teacher, images, draws, config, 0)
+    assert begun["source"].item() == pytest.approx(full["source"].item())
+    for name in ("mix", "twins", "consistency"):
+        assert begun[name].item() == pytest.approx(full[name].item() / 10, rel=1e-4)
+    assert ramp_up(9, 10) == ramp_up(50, 10) == 1.0
+
+
+def test_one_target_image_serves_all_mixed_images():
+    config, student, teacher, images, _ = setup(batch=3)
+    one = Images(images.source, images.source_label, images.target[:1], images.target_valid[:1])
+    host = Batch((images.source * 255).byte(), images.source_label, (one.target * 255).byte(), one.target_valid)
+    draws = draw(config, host, lambda purpose: generator(0, 0, purpose))
+    assert len(draws.target_masks[0]) == 1
+    losses = masktwins_step(student, teacher, one, draws, config, 0)
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    labelled = PseudoLabel(torch.zeros(1, 32, 48, dtype=torch.long), torch.full((1, 32, 48), 0.25))
+    image, label, weight = mixed(one, labelled, draws, Normalisation(), config)
+    assert len(image) == len(label) == len(weight) == 3

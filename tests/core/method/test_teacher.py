@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from core.config import TeacherStatistics
+from core.config import PerImage, TeacherStatistics
 from core.method.teacher import Teacher, ema_alpha, pseudo_label, untouched_statistics
 
 
@@ -32,10 +32,8 @@ def test_golden_pseudo_label(golden):
     logits = torch.from_numpy(golden["pl_logits"])
     label, _ = pseudo_label(logits, 0.968)
     np.testing.assert_array_equal(label, golden["pl_label"])
-    # The released share is over the whole batch: the same as that of the images laid side by side.
-    side_by_side = torch.cat(list(logits), dim=-1)[None]
-    _, q = pseudo_label(side_by_side, float(golden["pl_threshold"]))
-    np.testing.assert_allclose(q.item(), golden["pl_weight"], atol=1e-6)
+    _, q = pseudo_label(logits, float(golden["pl_threshold"]), PerImage.BATCH)
+    np.testing.assert_allclose(q[:, None, None].expand(2, 24, 32), golden["pl_weight"], atol=1e-6)
     weight = q[:, None, None] * torch.from_numpy(golden["pl_valid_mask"])[:, 0]
     np.testing.assert_allclose(weight, golden["pl_weight_valid"], atol=1e-6)
 
@@ -110,3 +108,14 @@ def test_untouched_statistics_normalise_by_the_batch_but_keep_the_running_ones()
     moved = student(image)
     assert torch.equal(kept, moved)
     assert student[1].running_mean.abs().sum() > 0
+
+
+def test_only_labelling_moves_the_teachers_own_statistics():
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    teacher = Teacher(network, TeacherStatistics.OWN)
+    before = teacher.network[1].running_mean.clone()
+    teacher.network.eval()
+    teacher.network(torch.randn(2, 3, 8, 8) + 5)  # an evaluation
+    assert torch.equal(teacher.network[1].running_mean, before)
+    teacher.logits(torch.randn(2, 3, 8, 8) + 5)
+    assert not torch.equal(teacher.network[1].running_mean, before)
