@@ -3,8 +3,10 @@
 Shape legend: B images, C channels, H height, W width. Random draws are made on the host in numpy; the pixels are
 worked on where they are, without a host synchronisation.
 
-The jitter is kornia 0.6's (golden `cj`): brightness is added and contrast multiplied about 0. torchvision's transforms
-of the same names blend with black and with the mean grey, which differs by up to 0.195 on images in [0, 1].
+Two jitters go by the same names. The additive one is the released code's (kornia 0.6, golden `cj`): brightness is added,
+contrast turns about 0, and saturation scales S of HSV. The photometric one is torchvision's: brightness multiplies,
+contrast turns about the image's mean grey, and saturation about each pixel's grey. They differ by up to 0.195 on images in
+[0, 1]. The hue is the same in both.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from core.config import JitterModel
 
 NUM_ADJUSTMENTS = 4  # 0 brightness, 1 contrast, 2 saturation, 3 hue
 SATURATION_EPSILON = 1e-6  # the released code's, in the denominator of S
@@ -33,6 +37,12 @@ class ColourDraw:
     hue: np.ndarray
     order: tuple[int, ...]
 
+    def __getitem__(self, images: slice) -> ColourDraw:
+        """The draw of some of the images."""
+        return ColourDraw(
+            self.brightness[images], self.contrast[images], self.saturation[images], self.hue[images], self.order
+        )
+
 
 def draw_colour(rng: np.random.Generator, num_images: int, strength: float) -> ColourDraw:
     """Draw the factors of `num_images` images: within 1 ± strength, the hue within ± strength of a turn."""
@@ -41,7 +51,7 @@ def draw_colour(rng: np.random.Generator, num_images: int, strength: float) -> C
     return ColourDraw(1 + brightness, 1 + contrast, 1 + saturation, hue, order)
 
 
-def colour_jitter(image_BCHW: Tensor, draw: ColourDraw) -> Tensor:
+def colour_jitter(image_BCHW: Tensor, draw: ColourDraw, model: JitterModel = JitterModel.ADDITIVE) -> Tensor:
     """Jitter RGB images (B, 3, H, W) with values in [0, 1]; the result is in [0, 1] too.
 
     Raises:
@@ -52,7 +62,8 @@ def colour_jitter(image_BCHW: Tensor, draw: ColourDraw) -> Tensor:
     stacked = np.stack([draw.brightness, draw.contrast, draw.saturation, draw.hue]).astype(np.float32)
     # One small copy for all factors; non_blocking, so that the host does not wait for the device.
     factors = torch.from_numpy(stacked).to(image_BCHW.device, image_BCHW.dtype, non_blocking=True)
-    adjustments = (_brightness, _contrast, _saturation, _hue)
+    additive = model is JitterModel.ADDITIVE
+    adjustments = (_brightness, _contrast, _saturation, _hue) if additive else (_exposure, _spread, _chroma, _hue)
     for which in draw.order:
         image_BCHW = adjustments[which](image_BCHW, factors[which].view(-1, 1, 1))
     return image_BCHW
@@ -74,6 +85,27 @@ def _saturation(image_BCHW: Tensor, factor_B11: Tensor) -> Tensor:
 def _hue(image_BCHW: Tensor, factor_B11: Tensor) -> Tensor:
     hue, saturation, value = _to_hsv(image_BCHW)
     return _to_rgb(torch.remainder(hue + factor_B11, 1), saturation, value)
+
+
+def _exposure(image_BCHW: Tensor, factor_B11: Tensor) -> Tensor:
+    """torchvision's brightness."""
+    return (image_BCHW * factor_B11.unsqueeze(1)).clamp(0, 1)
+
+
+def _spread(image_BCHW: Tensor, factor_B11: Tensor) -> Tensor:
+    """torchvision's contrast."""
+    return torch.lerp(_grey(image_BCHW).mean((1, 2, 3), keepdim=True), image_BCHW, factor_B11.unsqueeze(1)).clamp(0, 1)
+
+
+def _chroma(image_BCHW: Tensor, factor_B11: Tensor) -> Tensor:
+    """torchvision's saturation."""
+    return torch.lerp(_grey(image_BCHW), image_BCHW, factor_B11.unsqueeze(1)).clamp(0, 1)
+
+
+def _grey(image_BCHW: Tensor) -> Tensor:
+    """(B, 1, H, W), by the weights of ITU-R 601."""
+    red, green, blue = image_BCHW.unbind(1)
+    return (0.2989 * red + 0.587 * green + 0.114 * blue).unsqueeze(1)
 
 
 def _to_hsv(image_BCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:

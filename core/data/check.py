@@ -39,6 +39,7 @@ from core.data.folders import Pair, Problem, Scan, Severity, scan
 from core.data.inspect_pair import Domain, Finding, Tables, inspect
 from core.data.recognise import Recognition, resolve_space
 from core.data.statistics import ClassTally, DomainTally, Statistics, gap
+from core.data.suggest import Suggestion, suggest
 from core.labels import LabelSpace, LabelSpaceError
 
 Progress = Callable[[int, int], None]
@@ -54,6 +55,7 @@ class Report:
     recognition: str
     statistics: Statistics
     complete: bool = True
+    suggestion: Suggestion | None = None  # of the masks; None without classes
 
     @property
     def ok(self) -> bool:
@@ -87,6 +89,7 @@ class Report:
                 "space": space,
                 "recognition": self.recognition,
                 "statistics": asdict(self.statistics),
+                "suggestion": self.suggestion and asdict(self.suggestion),
             }
         )
 
@@ -127,21 +130,27 @@ def check(
     recognition, unusable = _recognise(data, folders.labels(Domain.SOURCE))
     space = recognition.space if recognition else None
     tables = Tables.of(space) if space else None
-    findings: list[Finding] = []
+    totals = _Totals.of(folders, crop_hw)
+    pairs = folders.pairs()
     complete = True
-    for finding in _inspect_all(folders.pairs(), tables, cancelled, threads):
+    for done, finding in enumerate(_inspect_all(pairs, tables, cancelled, threads), 1):
         if finding is None:
             complete = False
             break
-        findings.append(finding)
+        totals.add(finding)  # and nothing else is kept of it: there may be a hundred thousand
         if progress is not None:
-            progress(len(findings), len(folders.pairs()))
-    tallies, classes = _tally(folders, findings)
-    problems = folders.problems + unusable + complaints.of_findings(findings, space, crop_hw)
-    if space and complete and classes.pixels.any():
-        problems += complaints.of_classes(classes, space)
-    statistics = _statistics(tallies, classes, space)
-    return Report(_sorted(problems), space, recognition.explanation if recognition else "", statistics, complete)
+            progress(done, len(pairs))
+    problems = folders.problems + unusable + totals.complaints.problems(space)
+    if space and complete and totals.classes.pixels.any():
+        problems += complaints.of_classes(totals.classes, space)
+    return Report(
+        problems=_sorted(problems),
+        space=space,
+        recognition=recognition.explanation if recognition else "",
+        statistics=_statistics(totals, space),
+        complete=complete,
+        suggestion=suggest(folders.labels(Domain.SOURCE), space, crop_hw) if space and complete else None,
+    )
 
 
 def _sorted(problems: list[Problem]) -> tuple[Problem, ...]:
@@ -239,21 +248,33 @@ def _submit(
 # Statistics ----------------------------------------------------------------------------------------
 
 
-def _tally(folders: _Folders, findings: Sequence[Finding]) -> tuple[dict[Domain, DomainTally], ClassTally]:
-    classes = ClassTally()
-    tallies = {
-        domain: DomainTally(len(found.pairs), len(folders.labels(domain))) for domain, found in folders.scans.items()
-    }
-    for finding in findings:
+@dataclass
+class _Totals:
+    """What remains of the findings."""
+
+    tallies: dict[Domain, DomainTally]
+    classes: ClassTally
+    complaints: complaints.Complaints
+
+    @staticmethod
+    def of(folders: _Folders, crop_hw: tuple[int, int]) -> _Totals:
+        tallies = {
+            domain: DomainTally(len(found.pairs), len(folders.labels(domain)))
+            for domain, found in folders.scans.items()
+        }
+        return _Totals(tallies, ClassTally(), complaints.Complaints(crop_hw))
+
+    def add(self, finding: Finding) -> None:
+        self.complaints.add(finding)
         if finding.measure is not None:
-            tallies[finding.domain].add(finding.measure)
+            self.tallies[finding.domain].add(finding.measure)
         if finding.counts is not None and finding.domain is Domain.SOURCE:
-            classes.add(finding.counts)
-    return tallies, classes
+            self.classes.add(finding.counts)
 
 
-def _statistics(tallies: dict[Domain, DomainTally], classes: ClassTally, space: LabelSpace | None) -> Statistics:
-    domains = {domain.value: tally.result() for domain, tally in tallies.items()}
+def _statistics(totals: _Totals, space: LabelSpace | None) -> Statistics:
+    domains = {domain.value: tally.result() for domain, tally in totals.tallies.items()}
+    classes = totals.classes
     both = "source" in domains and "target" in domains
     return Statistics(
         domains=domains,

@@ -5,8 +5,9 @@ Importable without torch.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.data.folders import Problem, Severity
@@ -42,6 +43,15 @@ _REMEDIES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """One file with one fault."""
+
+    path: Path
+    reason: str
+    values: tuple[int, ...] = ()  # the unknown ones, where these are the fault
+
+
 def role(domain: Domain, kind: str) -> str:
     """The configuration's field for a domain's "images" or "labels"."""
     if kind == "labels":
@@ -49,42 +59,61 @@ def role(domain: Domain, kind: str) -> str:
     return _IMAGE_ROLES[domain]
 
 
-def of_findings(findings: Sequence[Finding], space: LabelSpace | None, crop_hw: tuple[int, int]) -> list[Problem]:
-    """All problems of the files themselves."""
-    groups: dict[tuple[str, str], list[Finding]] = defaultdict(list)
-    for finding in findings:
-        for code in finding.codes:
-            groups[code, role(finding.domain, _WORDS[code][0])].append(finding)
-    order = list(_WORDS)
-    keys = sorted(groups, key=lambda key: (order.index(key[0]), key[1]))
-    problems = [_problem(code, in_role, groups[code, in_role], space) for code, in_role in keys]
-    for domain in (Domain.SOURCE, Domain.TARGET):
-        problems += _small_images([finding for finding in findings if finding.domain is domain], domain, crop_hw)
-    for domain in (Domain.TARGET, Domain.EVALUATION):
-        problems += _overlap(findings, domain)
-    return problems
+@dataclass
+class Complaints:
+    """Collects what is wrong with files; of flawless ones no more is kept than a digest of the source's.
+
+    The source's findings come first: what the target shares with it is seen as the target's come.
+    """
+
+    crop_hw: tuple[int, int]
+    _groups: dict[tuple[str, str], list[_Fault]] = field(default_factory=lambda: defaultdict(list))
+    _small: dict[Domain, list[tuple[Path, tuple[int, int]]]] = field(default_factory=lambda: defaultdict(list))
+    _source: dict[bytes, Path] = field(default_factory=dict)  # by the digest of the image's bytes
+    _same: dict[Domain, list[tuple[Path, Path]]] = field(default_factory=lambda: defaultdict(list))
+    _num_read: Counter[Domain] = field(default_factory=Counter)
+
+    def add(self, finding: Finding) -> None:
+        for code, reason in finding.codes.items():
+            kind = _WORDS[code][0]
+            path = finding.pair.image if kind == "images" else finding.pair.label
+            assert path is not None
+            values = finding.unknown[:100] if code == "label_unknown_values" else ()
+            self._groups[code, role(finding.domain, kind)].append(_Fault(path, reason, values))
+        if finding.measure is not None:
+            self._add_image(finding.domain, finding.pair.image, finding.measure.hw, finding.digest)
+
+    def _add_image(self, domain: Domain, image: Path, hw: tuple[int, int], digest: bytes) -> None:
+        self._num_read[domain] += 1
+        if domain is not Domain.EVALUATION and (hw[0] < self.crop_hw[0] or hw[1] < self.crop_hw[1]):
+            self._small[domain].append((image, hw))
+        if domain is Domain.SOURCE:
+            self._source[digest] = image
+        elif digest in self._source:
+            self._same[domain].append((self._source[digest], image))
+
+    def problems(self, space: LabelSpace | None) -> list[Problem]:
+        """All problems of the files themselves."""
+        order = list(_WORDS)
+        keys = sorted(self._groups, key=lambda key: (order.index(key[0]), key[1]))
+        found = [_problem(code, in_role, self._groups[code, in_role], space) for code, in_role in keys]
+        for domain in (Domain.SOURCE, Domain.TARGET):
+            found += _small_images(self._small[domain], domain, self.crop_hw)
+        for domain in (Domain.TARGET, Domain.EVALUATION):
+            found += _overlap(self._same[domain], self._num_read[domain], domain)
+        return found
 
 
-def _problem(code: str, in_role: str, found: Sequence[Finding], space: LabelSpace | None) -> Problem:
-    kind, words, severity = _WORDS[code]
-    path: Callable[[Finding], Path] = _image if kind == "images" else _label
-    reasons = {str(path(finding)): finding.codes[code] for finding in found}
-    first = path(found[0])
-    example = f"{first.name}: {found[0].codes[code].removeprefix(str(first)).strip().rstrip('.')}"
+def _problem(code: str, in_role: str, found: Sequence[_Fault], space: LabelSpace | None) -> Problem:
+    _, words, severity = _WORDS[code]
+    reasons = {str(fault.path): fault.reason for fault in found}
+    first = found[0].path
+    example = f"{first.name}: {found[0].reason.removeprefix(str(first)).strip().rstrip('.')}"
     details = {"role": in_role, "reasons": reasons}
     if space and code == "label_unknown_values":
-        details["values"] = sorted({value_word(value, space) for finding in found for value in finding.unknown[:100]})
+        details["values"] = sorted({value_word(value, space) for fault in found for value in fault.values})
     message = f"{_files(len(found), in_role)} {words} ({example}). {_REMEDIES[code]}"
-    return Problem(code, severity, message, tuple(path(finding) for finding in found), details)
-
-
-def _image(finding: Finding) -> Path:
-    return finding.pair.image
-
-
-def _label(finding: Finding) -> Path:
-    assert finding.pair.label is not None
-    return finding.pair.label
+    return Problem(code, severity, message, tuple(fault.path for fault in found), details)
 
 
 def _files(num: int, in_role: str) -> str:
@@ -92,30 +121,28 @@ def _files(num: int, in_role: str) -> str:
     return f"{num} file{'' if num == 1 else 's'} of the {in_role.replace('_', ' ')}:"
 
 
-def _small_images(findings: Sequence[Finding], domain: Domain, crop_hw: tuple[int, int]) -> list[Problem]:
-    small = [f for f in findings if f.measure and (f.measure.hw[0] < crop_hw[0] or f.measure.hw[1] < crop_hw[1])]
+def _small_images(
+    small: Sequence[tuple[Path, tuple[int, int]]], domain: Domain, crop_hw: tuple[int, int]
+) -> list[Problem]:
     if not small:
         return []
     in_role = role(domain, "images")
-    heights, widths = zip(*(f.measure.hw for f in small if f.measure), strict=True)
+    heights, widths = zip(*(hw for _, hw in small), strict=True)
     message = (
         f"{_files(len(small), in_role)} smaller than the crop of {crop_hw[1]} × {crop_hw[0]} pixels, down to "
         f"{min(widths)} × {min(heights)}. Lower training.crop_size, or much of each crop is padding."
     )
     details = {"role": in_role, "smallest": [min(heights), min(widths)], "crop": list(crop_hw)}
-    paths = tuple(finding.pair.image for finding in small)
+    paths = tuple(image for image, _ in small)
     return [Problem("image_smaller_than_crop", Severity.WARNING, message, paths, details)]
 
 
-def _overlap(findings: Sequence[Finding], domain: Domain) -> list[Problem]:
-    """The same bytes among the source's images and among another domain's."""
-    source = {f.digest: f.pair.image for f in findings if f.domain is Domain.SOURCE and f.measure}
-    others = [f for f in findings if f.domain is domain and f.measure]
-    same = [(source[f.digest], f.pair.image) for f in others if f.digest in source]
+def _overlap(same: Sequence[tuple[Path, Path]], num_read: int, domain: Domain) -> list[Problem]:
+    """The same bytes among the source's images and among the `num_read` of another domain: (source's, other's)."""
     if not same:
         return []
     in_role = role(domain, "images")
-    severity = Severity.ERROR if len(same) >= OVERLAP_ERROR_SHARE * len(others) else Severity.WARNING
+    severity = Severity.ERROR if len(same) >= OVERLAP_ERROR_SHARE * num_read else Severity.WARNING
     message = (
         f"{_files(len(same), in_role)} the very same as source images, such as {same[0][1].name} and {same[0][0].name}. "
         "The two cameras' folders must not share images."

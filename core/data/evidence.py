@@ -79,7 +79,7 @@ class Evidence:
 def gather(labels: Sequence[Path], limit: int) -> Evidence:
     """Read at least `limit` of the labels. Raises LabelSpaceError when none can be read, or they are photographs."""
     tally = _Tally()
-    for path in _spread(labels):
+    for path in spread(labels):
         if tally.num_tried >= limit and (tally.pixels >= PIXEL_BUDGET or tally.num_tried >= MAX_FILES):
             break
         tally.add(path)
@@ -88,7 +88,7 @@ def gather(labels: Sequence[Path], limit: int) -> Evidence:
     return tally.result()
 
 
-def _spread(labels: Sequence[Path]) -> Iterator[Path]:
+def spread(labels: Sequence[Path]) -> Iterator[Path]:
     """Every label once, in an order whose every beginning is spread over the list (van der Corput's)."""
     bits = max(1, (len(labels) - 1).bit_length())
     for i in range(1 << bits):

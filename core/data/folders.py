@@ -26,7 +26,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from core.data import names
 
@@ -52,7 +52,7 @@ class Problem:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Pair:
     """An image and, where there is one, its label. `name`: path below the image folder without suffix, with slashes."""
 
@@ -69,8 +69,7 @@ class Scan:
     problems: tuple[Problem, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
+class _File(NamedTuple):
     place: str  # folder below the root, "" or "a/b/"
     stem: str
     suffix: str  # lower case
@@ -156,7 +155,8 @@ def _list(root: Path, role: str, leave_out: str = "") -> _Listing:
 
 def _walk(root: str, leave_out: str, refused: list[Path]) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Yield (place, entry) of every file; links to folders are followed, but no folder is visited twice by links."""
-    linked = {os.path.realpath(root)}
+    linked: set[str] = set()
+    _add_with_ancestors(os.path.realpath(root), linked)
     waiting = [(root, "")]
     while waiting:
         folder, place = waiting.pop()
@@ -184,16 +184,23 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_new(entry: os.DirEntry[str], leave_out: str, linked: set[str]) -> bool:
+    """Whether a folder is to be visited. `linked`: what links have shown and the root, and all the folders above them."""
     if not leave_out and not entry.is_symlink():
         return True
     real = os.path.realpath(entry.path)
     if real == leave_out:
         return False
     if entry.is_symlink():
-        if any(known == real or known.startswith(real + os.sep) for known in linked):
+        if real in linked:
             return False  # a link up its own tree, or to what another link has shown
-        linked.add(real)
+        _add_with_ancestors(real, linked)
     return True
+
+
+def _add_with_ancestors(folder: str, linked: set[str]) -> None:
+    while folder not in linked:  # whose ancestors are all there already
+        linked.add(folder)
+        folder = os.path.dirname(folder)  # noqa: PTH120 - speed
 
 
 # Matching ------------------------------------------------------------------------------------------
@@ -258,15 +265,17 @@ def _match_by_base(images: list[_File], labels: list[_File], matches: Matches) -
         for label in labels:
             groups[place(label.place), names.label_base(label.stem)].append(label)
         owners: dict[tuple[str, str], set[str]] = defaultdict(set)
+        single: set[tuple[str, str]] = set()
         if place is _anywhere:
             for image in images:
                 owners["", names.image_base(image.stem)].add(image.place)
+            # Counted once per name: a hundred thousand folders may each hold a file of the same name.
+            single = {key for key, found in groups.items() if len({label.place for label in found}) == 1}
         taken: set[str] = set()
         for image in open_images:
             key = place(image.place), names.image_base(image.stem)
             found = groups.get(key, [])
-            one_place = place is not _anywhere or (len({label.place for label in found}) == 1 and len(owners[key]) == 1)
-            if found and one_place:
+            if found and (place is not _anywhere or (key in single and len(owners[key]) == 1)):
                 matches.setdefault(image.path, []).extend(sorted(found, key=_label_order))
                 taken.update(label.path for label in found)
         labels = [label for label in labels if label.path not in taken]

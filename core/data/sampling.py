@@ -1,15 +1,11 @@
 """The t-th training batch, as a pure function of (configuration, seed, t) and of the files.
 
 Every draw of step t comes from :func:`generator`; there is no state to save, and a resumed run sees the batches that the
-uninterrupted one would have seen, with any number of reading threads.
+uninterrupted one would have seen, with any number of reading threads and of processes.
 
 Order: shuffled epochs, so that each image is seen equally often. Position k = t · batch_size + j belongs to epoch
-k // n, whose permutation is drawn from (seed, epoch, camera). Source and target are drawn independently.
-
-Geometry: a box of crop / scale pixels is cut from the image and resized to the crop, the image by area when shrinking and
-linearly when enlarging, the label by nearest pixel centre; half of the crops are mirrored. An image smaller than the
-crop is enlarged until it covers it. Only where the shapes differ more than twofold (a strip in a square crop) it is
-enlarged to twice the contained size, and the rest of the crop is padded: reflected pixels, label IGNORE, valid False.
+k // n, whose permutation is drawn from (seed, epoch, camera). Source and target are drawn independently. With
+`data.rare_class_sampling` the source has no epochs: its images are drawn by class (`core.data.rare_classes`).
 
 A pair that cannot be read, or whose image and label differ in size, is reported once, left out, and replaced by another
 one, drawn from (seed, position, camera).
@@ -30,14 +26,14 @@ import torch
 from torch import Tensor
 
 from core.config import DataConfig, TrainingConfig
+from core.data.cropping import Crop, cut
 from core.data.folders import Pair
+from core.data.rare_classes import MAX_REDRAWS, RareClasses, Wish
 from core.data.reading import ReadError, read_image, read_label
 from core.events import RunError, Warned
 from core.labels import IGNORE, LabelSpace
 
 LOG = logging.getLogger(__name__)
-
-MAX_ASPECT_CUT = 2.0  # how far beyond containment an image is enlarged before padding takes over
 
 
 def generator(seed: int, t: int, purpose: str) -> np.random.Generator:
@@ -56,14 +52,6 @@ class Batch:
     target_valid: Tensor  # (B, H, W) bool, False on padding
 
 
-@dataclass(frozen=True)
-class Crop:
-    """A crop of one image."""
-
-    image: np.ndarray  # (H, W, 3) uint8
-    label: np.ndarray  # (H, W) uint8; all 0 where there is no label, IGNORE on padding
-
-
 class BatchSource:
     """Batches by number.
 
@@ -71,7 +59,7 @@ class BatchSource:
     bad file, once per file; it must be safe for that (`deque.append` is).
 
     Raises:
-        RunError: there is no source pair, or a source pair has no label.
+        RunError: there is no source pair, a source pair has no label, or rare classes cannot be sampled.
     """
 
     def __init__(
@@ -82,44 +70,75 @@ class BatchSource:
         data: DataConfig,
         training: TrainingConfig,
         on_problem: Callable[[Warned], None],
+        counts: np.ndarray | None = None,
     ) -> None:
+        """`counts` (num_source, C) are the pixels of each class, by `core.data.counting`; rare-class sampling needs them."""
         cv2.setNumThreads(1)  # the parallelism is across batches; OpenCV's own threads would only compete with it
         if not source:
             raise RunError("There is no labelled source image to train on. Check data.source_images and source_labels.")
         if unlabelled := next((pair for pair in source if pair.label is None), None):
             raise RunError(f"The source image {unlabelled.image} has no label. Give it one, or remove it.")
-        self._batch_size = training.batch_size
-        self._source = _Camera("source", source, space, data, training, on_problem)
+        rare = _rare_classes(counts, data, training, (len(source), space.num_classes))
+        self._crop_hw = training.crop_hw
+        self._source_size, self._target_size = training.batch_size, training.target_batch
+        self._source = _Camera("source", source, space, data, training, on_problem, rare)
         self._target = _Camera("target", target, None, data, training, on_problem)
 
-    def batch(self, t: int, *, with_target: bool = True) -> Batch:
-        """Make batch `t` >= 0. `with_target=False` leaves the target tensors empty (B = 0) and reads no target file.
+    def batch(self, t: int, *, with_target: bool = True, shard: tuple[int, int] = (0, 1)) -> Batch:
+        """Make batch `t` >= 0, or one process's share of it.
+
+        Args:
+            with_target: False leaves the target tensors empty (B = 0) and reads no target file.
+            shard: (rank, world): only the images of this process are read (see `share`); the shares of all ranks, one
+                after the other, are the whole batch. A share can be empty (B = 0).
 
         Raises:
             RunError: no image of a camera can be read.
         """
-        size = self._batch_size
-        source = list(self._source.crops(t, size))
-        target = list(self._target.crops(t, size if with_target else 0))
-        hw = source[0].label.shape
+        source = list(self._source.crops(t, self._source_size, share(self._source_size, *shard)))
+        wanted = share(self._target_size, *shard) if with_target else range(0)
+        target = list(self._target.crops(t, self._target_size, wanted))
         return Batch(
-            source_image=_images(source, hw),
-            source_label=torch.from_numpy(np.stack([crop.label for crop in source])),
-            target_image=_images(target, hw),
-            target_valid=_valid(target, hw),
+            source_image=_images(source, self._crop_hw),
+            source_label=torch.from_numpy(_labels(source, self._crop_hw)),
+            target_image=_images(target, self._crop_hw),
+            # Compared by numpy: torch would start a team of OpenMP threads in each reading thread, which then compete
+            # with the training's own.
+            target_valid=torch.from_numpy(_labels(target, self._crop_hw) != IGNORE),
         )
 
 
-def _images(crops: Sequence[Crop], hw: tuple[int, ...]) -> Tensor:
+def share(num: int, rank: int, world: int) -> range:
+    """Which of `num` images belong to a rank 0..world − 1: consecutive ones, as equal as possible, the first ranks' more."""
+    least, more = divmod(num, world)
+    first = rank * least + min(rank, more)
+    return range(first, first + least + (rank < more))
+
+
+def _rare_classes(
+    counts: np.ndarray | None, data: DataConfig, training: TrainingConfig, shape: tuple[int, int]
+) -> RareClasses | None:
+    if not data.rare_class_sampling:
+        return None
+    if counts is None or counts.shape != shape:
+        raise RunError(
+            f"data.rare_class_sampling needs the classes counted in all {shape[0]} source labels; "
+            "start the run again, or set it to false."
+        )
+    try:
+        return RareClasses(counts, data.rare_class_temperature, training.crop_hw)
+    except ValueError as error:
+        raise RunError(str(error)) from error
+
+
+def _images(crops: Sequence[Crop], hw: tuple[int, int]) -> Tensor:
     if not crops:
         return torch.empty((0, 3, *hw), dtype=torch.uint8)
     return torch.from_numpy(np.stack([np.ascontiguousarray(crop.image.transpose(2, 0, 1)) for crop in crops]))
 
 
-def _valid(crops: Sequence[Crop], hw: tuple[int, ...]) -> Tensor:
-    if not crops:
-        return torch.empty((0, *hw), dtype=torch.bool)
-    return torch.from_numpy(np.stack([crop.label != IGNORE for crop in crops]))
+def _labels(crops: Sequence[Crop], hw: tuple[int, int]) -> np.ndarray:
+    return np.stack([crop.label for crop in crops]) if crops else np.empty((0, *hw), np.uint8)
 
 
 class _MismatchError(ValueError):
@@ -137,6 +156,7 @@ class _Camera:
         data: DataConfig,
         training: TrainingConfig,
         on_problem: Callable[[Warned], None],
+        rare: RareClasses | None = None,
     ) -> None:
         self._name = name
         self._pairs = tuple(pairs)
@@ -145,18 +165,33 @@ class _Camera:
         self._seed = training.seed
         self._crop_hw = training.crop_hw
         self._on_problem = on_problem
+        self._rare = rare
         self._bad: dict[int, str] = {}  # index of the pair: the reason
         self._lock = threading.Lock()  # guards _bad, so that a file is reported once
         self._epoch_order = lru_cache(maxsize=4)(self._draw_epoch_order)
 
-    def crops(self, t: int, num: int) -> Iterator[Crop]:
-        """The `num` crops of step t."""
-        if not self._pairs:
+    def crops(self, t: int, num: int, wanted: range) -> Iterator[Crop]:
+        """The `wanted` ones of the `num` crops of step t; which are wanted changes none of them."""
+        if not self._pairs or not wanted:
             return
         draws = generator(self._seed, t, f"{self._name} crop").random((num, 4))
-        for j in range(num):
-            image, label = self._read_good(t * num + j)
+        if self._rare is not None:
+            yield from self._rare_crops(self._rare, t, draws, wanted)
+            return
+        for j in wanted:
+            image, label = self._read_good(self._candidates(t * num + j))
             yield cut(image, label, self._crop_hw, self._data, draws[j])
+
+    def _rare_crops(self, rare: RareClasses, t: int, first_draws: np.ndarray, wanted: range) -> Iterator[Crop]:
+        num = len(first_draws)
+        wishes = generator(self._seed, t, f"{self._name} class").random((num, 2))
+        redraws = generator(self._seed, t, f"{self._name} redraw").random((num, MAX_REDRAWS, 4))
+        for j in wanted:
+            wish = rare.wish(wishes[j])
+            image, label = self._read_good(self._candidates_of(rare, wish, t * num + j))
+            tries = np.concatenate([first_draws[j : j + 1], redraws[j]])
+            draws = rare.best_draws(wish.class_id, label, self._data, tries)
+            yield cut(image, label, self._crop_hw, self._data, draws)
 
     def _draw_epoch_order(self, epoch: int) -> np.ndarray:
         return generator(self._seed, epoch, f"{self._name} order").permutation(len(self._pairs))
@@ -165,11 +200,19 @@ class _Camera:
         """The pair of this position of the endless shuffled list, then its replacements."""
         epoch, offset = divmod(position, len(self._pairs))
         yield int(self._epoch_order(epoch)[offset])
-        replacements = generator(self._seed, position, f"{self._name} replacement").permutation(len(self._pairs))
-        yield from (int(index) for index in replacements)
+        yield from self._replacements(position)
 
-    def _read_good(self, position: int) -> tuple[np.ndarray, np.ndarray]:
-        for index in self._candidates(position):
+    def _candidates_of(self, rare: RareClasses, wish: Wish, position: int) -> Iterator[int]:
+        """The pairs that hold the class, the drawn one first, then any."""
+        yield from rare.images(wish)
+        yield from self._replacements(position)
+
+    def _replacements(self, position: int) -> Iterator[int]:
+        order = generator(self._seed, position, f"{self._name} replacement").permutation(len(self._pairs))
+        yield from (int(index) for index in order)
+
+    def _read_good(self, candidates: Iterator[int]) -> tuple[np.ndarray, np.ndarray]:
+        for index in candidates:
             if index in self._bad:
                 continue
             try:
@@ -182,10 +225,10 @@ class _Camera:
         )
 
     def _read(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-        """The image (H, W, 3) and its label (H, W), zeros for a camera without labels."""
+        """The image (H, W, 3) and its label (H, W); without labels zeros, and IGNORE on the margins."""
         image = read_image(pair.image)
         if self._space is None or pair.label is None:
-            return image, np.zeros(image.shape[:2], np.uint8)
+            return image, _blank_label(image.shape[0], image.shape[1], self._data)
         label = read_label(pair.label, self._space)
         if label.shape != image.shape[:2]:
             height, width = image.shape[:2]
@@ -204,39 +247,9 @@ class _Camera:
         self._on_problem(Warned("bad_image", message, self._pairs[index].image))
 
 
-def cut(image: np.ndarray, label: np.ndarray, crop_hw: tuple[int, int], data: DataConfig, draws: np.ndarray) -> Crop:
-    """Cut one crop by four numbers in [0, 1): scale, top, left, mirror."""
-    scale = _scale(label.shape, crop_hw, data, draws[0])
-    (top, height, out_height), (left, width, out_width) = (
-        _span(side, crop, scale, draw) for side, crop, draw in zip(label.shape, crop_hw, draws[1:3], strict=True)
-    )
-    window = np.s_[top : top + height, left : left + width]
-    size = (out_width, out_height)  # OpenCV's order
-    # Area averaging avoids the moiré of thin structures; INTER_NEAREST (not EXACT) would shift labels by half a pixel.
-    image = cv2.resize(image[window], size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    label = cv2.resize(label[window], size, interpolation=cv2.INTER_NEAREST_EXACT)
-    if data.flip and draws[3] < 0.5:
-        image, label = cv2.flip(image, 1), cv2.flip(label, 1)
-    return _pad(image, label, crop_hw)
-
-
-def _scale(hw: tuple[int, ...], crop_hw: tuple[int, int], data: DataConfig, draw: float) -> float:
-    drawn = data.scale_min + draw * (data.scale_max - data.scale_min)
-    fits = [crop / side for side, crop in zip(hw, crop_hw, strict=True)]
-    return max(drawn, min(max(fits), MAX_ASPECT_CUT * min(fits)))
-
-
-def _span(side: int, crop: int, scale: float, draw: float) -> tuple[int, int, int]:
-    """Where the box starts and how long it is along one side of the image, and its length in the crop."""
-    box = min(side, max(1, round(crop / scale)))
-    out = crop if box < side else min(crop, max(1, round(side * scale)))  # shorter than the crop: padding follows
-    return int(draw * (side - box + 1)), box, out
-
-
-def _pad(image: np.ndarray, label: np.ndarray, crop_hw: tuple[int, int]) -> Crop:
-    """Fill the crop below and to the right of an image that is too short for it."""
-    below, right = (crop - side for side, crop in zip(label.shape, crop_hw, strict=True))
-    if below or right:
-        image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REFLECT)
-        label = cv2.copyMakeBorder(label, 0, below, 0, right, cv2.BORDER_CONSTANT, value=(IGNORE,))
-    return Crop(image, label)
+def _blank_label(height: int, width: int, data: DataConfig) -> np.ndarray:
+    """Zeros (H, W) uint8, and IGNORE where the target image has no pseudo-label: burnt-in text, the car's own hood."""
+    label = np.zeros((height, width), np.uint8)
+    label[: round(data.target_margin_top * height)] = IGNORE
+    label[height - round(data.target_margin_bottom * height) :] = IGNORE
+    return label

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from core.config import JitterModel
 from core.data.augment import ColourDraw, blur_kernel_sizes, colour_jitter, draw_colour, gaussian_blur
 from core.pixels import Normalisation
 
@@ -50,6 +51,20 @@ def test_brightness_is_added_and_contrast_multiplied_about_black():
     assert torch.allclose(colour_jitter(image, draw(brightness=[1.2])), torch.tensor(0.7))
     assert torch.allclose(colour_jitter(image, draw(contrast=[0.8])), torch.tensor(0.4))
     assert torch.allclose(colour_jitter(image, draw(brightness=[1.9])), torch.tensor(1.0))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0)])
+def test_the_photometric_jitter_is_torchvisions(order):
+    from torchvision.transforms.v2 import functional as reference
+
+    image = random_image(1, 3, 9, 11)
+    adjust = (reference.adjust_brightness, reference.adjust_contrast, reference.adjust_saturation, reference.adjust_hue)
+    factors = (1.2, 0.85, 1.15, -0.1)
+    expected = image
+    for which in order:
+        expected = adjust[which](expected, factors[which])
+    drawn = ColourDraw(*(np.array([f]) for f in factors), order=order)
+    assert torch.allclose(colour_jitter(image, drawn, JitterModel.PHOTOMETRIC), expected, atol=1e-3)
 
 
 def test_a_third_of_a_turn_turns_red_into_green():

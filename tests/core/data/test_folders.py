@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.data import names
+from core.data import folders, names
 from core.data.folders import Scan, Severity, scan
 
 
@@ -206,12 +206,33 @@ def test_one_root_for_both_with_folders_by_content(tmp_path):
     assert as_dict(found, root) == {"images/a": "labels/a.png", "images/b": "labels/b.png"}
 
 
+class _Place(str):
+    """Text that counts how often it is hashed."""
+
+    hashed = 0
+
+    def __hash__(self) -> int:
+        _Place.hashed += 1
+        return super().__hash__()
+
+
+def test_one_name_in_many_folders_is_not_compared_with_each(monkeypatch):
+    """A folder per image, and labels elsewhere: all images have one name, and so have all labels."""
+    num = 300
+    images = [folders._File(f"image-{i}/", "view", ".png", f"i/{i}") for i in range(num)]
+    labels = [folders._File(_Place(f"label-{i}/"), "view_mask", ".png", f"l/{i}") for i in range(num)]
+    monkeypatch.setattr(_Place, "hashed", 0)
+    assert folders._match(images, labels) == {}
+    assert _Place.hashed < 10 * num  # comparing each with each would be 90,000
+
+
 def test_links_are_followed_and_loops_end(tmp_path):
     data = touch(tmp_path / "data", "a.png")
     root = touch(tmp_path / "r", "b.png")
     (root / "linked").symlink_to(data)
     (root / "up").symlink_to(root)
     (data / "loop").symlink_to(data)
+    (root / "above").symlink_to(tmp_path)  # whose visit would come back here
     (root / "c.png").symlink_to(data / "a.png")
     assert [pair.name for pair in scan(root).pairs] == ["b", "c", "linked/a"]
 

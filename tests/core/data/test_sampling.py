@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from core.config import DataConfig, TrainingConfig
+from core.data.counting import class_counts
 from core.data.folders import Pair
 from core.data.prefetch import Prefetcher
-from core.data.sampling import Batch, BatchSource, cut, generator
+from core.data.sampling import Batch, BatchSource, generator, share
 from core.events import RunError, Warned
 from core.labels import DEFAULT_PALETTE, IGNORE, LabelSpace
 
@@ -41,10 +42,11 @@ def make(tmp_path) -> Callable[..., BatchSource]:
         target: Sequence[Pair] = pairs[1],
         data: DataConfig | None = None,
         on_problem: Callable[[Warned], None] = lambda warned: pytest.fail(warned.message),
+        counts: np.ndarray | None = None,
         **training: int,
     ) -> BatchSource:
         settings = TrainingConfig(**{"batch_size": 2, "crop_size": 32, **training})
-        return BatchSource(source, target, SPACE, data or DataConfig(), settings, on_problem)
+        return BatchSource(source, target, SPACE, data or DataConfig(), settings, on_problem, counts)
 
     make_source.source, make_source.target = pairs
     return make_source
@@ -96,50 +98,6 @@ def test_source_and_target_are_drawn_independently(make, tmp_path):
     source = make(source=pairs, target=pairs)
     batches = [source.batch(t) for t in range(10)]
     assert any(source_numbers(b) != b.target_image[:, 0, 0, 0].tolist() for b in batches)
-
-
-@pytest.mark.parametrize("axis", [0, 1])
-@pytest.mark.parametrize("scale", [0.6, 1, 1.5, 2.3])
-def test_labels_stay_on_their_pixels(axis, scale):
-    """On a ramp of 4 grey values per pixel with a class every 40, a half-pixel shift of the label is measurable."""
-    ramp = np.broadcast_to(np.arange(2, 242, 4, dtype=np.uint8), (60, 60))
-    image = np.repeat((ramp if axis else ramp.T)[..., None], 3, 2)
-    data = DataConfig(scale_min=min(scale, 1), scale_max=max(scale, 1))
-    shifts = []
-    for seed in range(40):
-        draws = np.random.default_rng(seed).random(4)
-        draws[0], draws[3] = 0 if scale < 1 else 1 - 1e-9, 1
-        crop = cut(image, image[..., 0] // 40, (30, 30), data, draws)
-        shifts.append((crop.image[..., 0] // 40 - crop.label.astype(float)).mean() * 10)
-    assert abs(np.mean(shifts)) < 0.4  # pixels of the image
-
-
-def test_an_unchanged_crop_is_a_window_of_the_image():
-    image = np.random.default_rng(0).integers(0, 256, (50, 60, 3), np.uint8)
-    label = np.random.default_rng(1).integers(0, 6, (50, 60), np.uint8)
-    crop = cut(image, label, (20, 30), NO_CHANGE, np.array([0.5, 0.99, 0, 0.9]))
-    assert np.array_equal(crop.image, image[30:50, :30])
-    assert np.array_equal(crop.label, label[30:50, :30])
-
-
-def test_mirroring_turns_image_and_label_alike():
-    image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
-    data = DataConfig(scale_min=1, scale_max=1, flip=True)
-    mirrored = cut(image, image[..., 0] % 6, (20, 30), data, np.array([0, 0, 0, 0.49]))
-    assert np.array_equal(mirrored.image, image[:, ::-1])
-    assert np.array_equal(mirrored.label, image[:, ::-1, 0] % 6)
-    kept = cut(image, image[..., 0] % 6, (20, 30), data, np.array([0, 0, 0, 0.51]))
-    assert np.array_equal(kept.image, image)
-
-
-@pytest.mark.parametrize("hw", [(10, 12), (32, 32), (33, 65), (1, 1), (2000, 1500)])
-def test_smaller_images_are_enlarged_until_they_cover_the_crop(hw):
-    image, label = np.full((*hw, 3), 7, np.uint8), np.full(hw, 2, np.uint8)
-    for seed in range(10):
-        crop = cut(image, label, (32, 64), DataConfig(), np.random.default_rng(seed).random(4))
-        assert crop.image.shape == (32, 64, 3)
-        assert (crop.image == 7).all()
-        assert (crop.label == 2).all()
 
 
 def test_a_strip_is_padded_with_ignore(make, tmp_path):
@@ -249,3 +207,153 @@ def test_prefetcher_closed_early_ends_and_joins():
 
 def threads_named(prefix: str) -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith(prefix)]
+
+
+# Margins, sizes and shares ------------------------------------------------------------------------
+
+
+def test_margins_of_the_target_image_are_not_valid(make):
+    margins = {"target_margin_top": 0.1, "target_margin_bottom": 0.3}
+    whole = make(data=DataConfig(scale_min=1, scale_max=1, flip=False, **margins), crop_size=(40, 50)).batch(0)
+    assert not whole.target_valid[:, :4].any()  # 0.1 of 40 rows
+    assert whole.target_valid[:, 4:28].all()
+    assert not whole.target_valid[:, 28:].any()  # 0.3 of 40 rows
+    assert (whole.source_label != IGNORE).all()  # the source's labels know no margin
+
+
+def test_margins_go_with_the_image_through_scale_and_crop(make, tmp_path):
+    target = []
+    for number in range(5):  # the red value is the row
+        path = tmp_path / f"ramp{number}.png"
+        rows = np.repeat(np.arange(0, 200, 2, dtype=np.uint8)[:, None], 80, axis=1)
+        assert cv2.imwrite(str(path), np.dstack([rows * 0, rows * 0, rows]))
+        target.append(Pair(path, None, path.stem))
+    data = DataConfig(target_margin_top=0.2, target_margin_bottom=0.25)  # rows 0 to 19 and 75 to 99 of 100
+    source = make(target=target, data=data)
+    for t in range(20):
+        batch = source.batch(t)
+        row = batch.target_image[:, 0].float() / 2
+        assert batch.target_valid[(row > 22) & (row < 72)].all()
+        assert not batch.target_valid[(row < 17) | (row > 77)].any()
+
+
+def test_without_margins_all_of_the_target_is_valid(make):
+    assert make().batch(3).target_valid.all()
+
+
+def test_the_target_has_a_batch_size_of_its_own(make):
+    batch = make(batch_size=3, target_batch_size=1).batch(0)
+    assert (len(batch.source_image), len(batch.target_image), len(batch.target_valid)) == (3, 1, 1)
+    source = make(batch_size=3, target_batch_size=1)
+    targets = Counter(int(source.batch(t).target_image[0, 0, 0, 0]) for t in range(10))
+    assert targets == dict.fromkeys(range(5), 2)  # its epochs go on by one image a step
+    assert torch.equal(batch.source_image, make(batch_size=3).batch(0).source_image)
+
+
+@pytest.mark.parametrize(
+    ("num", "world", "sizes"), [(4, 2, [2, 2]), (5, 2, [3, 2]), (7, 3, [3, 2, 2]), (1, 3, [1, 0, 0])]
+)
+def test_a_share_is_as_equal_as_possible(num, world, sizes):
+    shares = [share(num, rank, world) for rank in range(world)]
+    assert [len(part) for part in shares] == sizes
+    assert [j for part in shares for j in part] == list(range(num))
+
+
+@pytest.mark.parametrize("rare", [False, True])
+@pytest.mark.parametrize("world", [1, 2, 3, 8])
+def test_the_shares_of_all_ranks_are_the_batch(make, world, rare):
+    data = DataConfig(rare_class_sampling=rare)
+    source = make(batch_size=5, target_batch_size=3, data=data, counts=class_counts(make.source, SPACE))
+    for t in (0, 7):
+        parts = [source.batch(t, shard=(rank, world)) for rank in range(world)]
+        joined = Batch(*(torch.cat(tensors) for tensors in zip(*(vars(part).values() for part in parts), strict=True)))
+        assert equal(joined, source.batch(t))
+
+
+def test_a_rank_reads_only_its_own_images(make, monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        "core.data.sampling.read_image", lambda path: read.append(path) or np.zeros((40, 50, 3), np.uint8)
+    )
+    make(batch_size=5, target_batch_size=2).batch(0, shard=(1, 2))
+    assert len(read) == 2 + 1
+
+
+# Rare classes -------------------------------------------------------------------------------------
+
+
+def write_streets(folder: Path, num: int = 12) -> list[Pair]:
+    """Class 0 everywhere, class 1 in a box of every fourth image; the red value is the number."""
+    folder.mkdir(parents=True)
+    pairs = []
+    for number in range(num):
+        label = np.zeros((60, 120), np.uint8)
+        if number % 4 == 0:
+            label[20:40, 80:110] = 1
+        image, path = folder / f"{number}.png", folder / f"{number}_label.png"
+        assert cv2.imwrite(str(image), np.full((60, 120, 3), number, np.uint8))
+        assert cv2.imwrite(str(path), label)
+        pairs.append(Pair(image, path, str(number)))
+    return pairs
+
+
+@pytest.fixture
+def streets(make, tmp_path):
+    """A maker of batch sources of streets that sample rare classes."""
+    pairs = write_streets(tmp_path / "streets")
+
+    def make_streets(**changes) -> BatchSource:
+        data = DataConfig(rare_class_sampling=True, **changes.pop("data", {}))
+        return make(source=pairs, data=data, counts=class_counts(pairs, SPACE), **changes)
+
+    make_streets.pairs = pairs
+    return make_streets
+
+
+def test_a_rare_class_is_seen_as_often_as_its_probability_says(streets):
+    with_class, num = 0, 0
+    for t in range(150):
+        labels = streets(data={"rare_class_temperature": 0.5}).batch(t, with_target=False).source_label
+        with_class += int((labels == 1).flatten(1).any(1).sum())
+        num += len(labels)
+    # f_1 = 3 · 600 / (12 · 7200) = 1/48; P(1) = 1 / (1 + exp(-(f_0 - f_1) / T)) = 0.871. Class 0 shows class 1 now and then.
+    assert 0.82 < with_class / num < 0.98
+
+
+def test_the_rarest_class_is_almost_always_drawn_with_daformers_temperature(streets):
+    source = streets()
+    batches = [source.batch(t, with_target=False) for t in range(40)]
+    assert {number % 4 for batch in batches for number in source_numbers(batch)} == {0}
+    # A uniform crop of 32 × 32 (0.75 to 1.5 times) misses the small box more often than not; a redrawn one does not.
+    assert np.mean([bool((label == 1).any()) for batch in batches for label in batch.source_label]) > 0.95
+
+
+def test_rare_class_batches_are_a_pure_function_of_seed_and_number(streets):
+    assert equal(streets().batch(5), streets().batch(5))
+    assert not equal(streets().batch(5), streets(seed=1).batch(5))
+    expected = [streets().batch(t) for t in range(6)]
+    with Prefetcher(streets().batch, 0, 6, 3) as batches:
+        assert all(equal(a, b) for a, b in zip(batches, expected, strict=True))
+
+
+def test_a_bad_image_is_replaced_by_one_of_the_same_class(streets):
+    source = streets(on_problem=(problems := []).append)
+    streets.pairs[4].image.write_bytes(b"not an image")
+    numbers = {number for t in range(30) for number in source_numbers(source.batch(t, with_target=False))}
+    assert numbers == {0, 8}
+    assert [problem.path for problem in problems] == [streets.pairs[4].image]
+
+
+def test_the_target_does_not_change_with_rare_classes(streets, make):
+    assert torch.equal(streets().batch(3).target_image, make().batch(3).target_image)
+
+
+@pytest.mark.parametrize("counts", [None, np.ones((3, 6), np.uint32)])
+def test_rare_classes_without_their_counts_are_refused(make, counts):
+    with pytest.raises(RunError, match="all 7 source labels"):
+        make(data=DataConfig(rare_class_sampling=True), counts=counts)
+
+
+def test_rare_classes_without_a_labelled_pixel_are_refused(make):
+    with pytest.raises(RunError, match="rare_class_sampling"):
+        make(data=DataConfig(rare_class_sampling=True), counts=np.zeros((7, 6), np.uint32))
