@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from core.config import Precision
+from core.networks.hrda import Hrda
 from core.networks.segmenter import Segmenter, resize
 
 
@@ -61,11 +62,7 @@ class Predictor:
             ValueError: no such array.
             PredictionError: the device's memory does not suffice.
         """
-        return self._logits([image])[0]
-
-    def probabilities(self, image: np.ndarray) -> np.ndarray:
-        """Class probabilities (C, H, W) float32. Raises as `logits` does."""
-        return self.logits(image).softmax(0).cpu().numpy()
+        return self.logits_of(self.pixels([image]))[0]
 
     def predict(self, image: np.ndarray) -> np.ndarray:
         """Class ids (H, W) uint8. Raises as `logits` does."""
@@ -73,32 +70,35 @@ class Predictor:
 
     def ids(self, images: Sequence[np.ndarray]) -> Tensor:
         """Class ids (B, H, W) uint8 on the device, of images of one size. Raises as `logits` does."""
-        return self._logits(images).argmax(1).to(torch.uint8)
+        pixels_BCHW = self.pixels(images)
+        # One by one where windows slide: the logits of a single whole image are held, whatever the number of images.
+        parts = pixels_BCHW.split(1) if self._slides(pixels_BCHW) else (pixels_BCHW,)
+        return torch.cat([self.logits_of(part).argmax(1).to(torch.uint8) for part in parts])
 
-    def _logits(self, images: Sequence[np.ndarray]) -> Tensor:
-        try:
-            with self._inference():
-                pixels_BCHW = self._pixels(images)
-                if self.window is None or _fits(images[0].shape, self.window):
-                    return self._forward(pixels_BCHW)
-                return torch.stack([self._slide(pixels_CHW) for pixels_CHW in pixels_BCHW])
-        except torch.OutOfMemoryError as error:
-            raise PredictionError(
-                f"{self.device} has too little memory for an image of {images[0].shape[1]} × {images[0].shape[0]} pixels; "
-                "use a sliding window or a smaller one, or the CPU."
-            ) from error
-
-    def _pixels(self, images: Sequence[np.ndarray]) -> Tensor:
+    def pixels(self, images: Sequence[np.ndarray]) -> Tensor:
+        """Normalised pixels (B, 3, H, W) float32 on the device, of images of one size. Raises as `logits` does."""
         for image in images:
             if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or min(image.shape) < 1:
                 raise ValueError(f"an image must be (H, W, 3) uint8, not {image.shape} {image.dtype}")
-        pixels_BHWC = torch.from_numpy(np.stack(images)).to(self.device)
-        return self.segmenter.normalisation.apply(pixels_BHWC.permute(0, 3, 1, 2).float().div(255))
+        with self._memory_in_words(images[0].shape[0], images[0].shape[1]):
+            pixels_BHWC = torch.from_numpy(np.stack(images)).to(self.device)
+            return self.segmenter.normalisation.apply(pixels_BHWC.permute(0, 3, 1, 2).float().div(255))
+
+    def logits_of(self, pixels_BCHW: Tensor) -> Tensor:
+        """Logits (B, C, H, W) float32 of normalised pixels on the device. Raises PredictionError as `logits` does."""
+        with self._memory_in_words(pixels_BCHW.shape[-2], pixels_BCHW.shape[-1]), self._inference():
+            if self._slides(pixels_BCHW):
+                return torch.stack([self._slide(pixels_CHW) for pixels_CHW in pixels_BCHW])
+            return resize(self._forward(pixels_BCHW), (pixels_BCHW.shape[-2], pixels_BCHW.shape[-1]))
+
+    def _slides(self, pixels_BCHW: Tensor) -> bool:
+        sides = pixels_BCHW.shape[-2:]
+        return self.window is not None and any(side > most for side, most in zip(sides, self.window, strict=True))
 
     def _forward(self, pixels_BCHW: Tensor) -> Tensor:
+        """Logits float32 at the network's own resolution."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
-            logits_BChw = self.segmenter(pixels_BCHW)
-        return resize(logits_BChw.float(), (pixels_BCHW.shape[-2], pixels_BCHW.shape[-1]))
+            return self.segmenter(pixels_BCHW).float()
 
     def _slide(self, pixels_CHW: Tensor) -> Tensor:
         """Blend windows into one sum: the memory is that of the image and of one batch, however many windows there are."""
@@ -111,8 +111,9 @@ class Predictor:
         total_CHW = torch.zeros(self.segmenter.num_classes, H, W, device=self.device)
         for corners in _batches(product(tops, lefts), self.batch_size):
             windows = torch.stack([pixels_CHW[:, y : y + h, x : x + w] for y, x in corners])
-            for (y, x), logits_Chw in zip(corners, self._forward(windows), strict=True):
-                total_CHW[:, y : y + h, x : x + w] += logits_Chw * weight_hw
+            # Enlarged one by one: at full size a batch of windows would take as much memory as the image.
+            for (y, x), logits_1Cuv in zip(corners, self._forward(windows).split(1), strict=True):
+                total_CHW[:, y : y + h, x : x + w].addcmul_(resize(logits_1Cuv, (h, w))[0], weight_hw)
         # The windows form a grid, so that the sum of their weights is a product of one sum per side.
         total_CHW /= self._coverage(H, tops, ramp_y)[:, None]
         total_CHW /= self._coverage(W, lefts, ramp_x)
@@ -130,13 +131,29 @@ class Predictor:
         return total
 
     @contextmanager
+    def _memory_in_words(self, height: int, width: int) -> Iterator[None]:
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            raise PredictionError(
+                f"{self.device} has too little memory for an image of {width} × {height} pixels; "
+                "use a sliding window or a smaller one, or the CPU."
+            ) from error
+
+    @contextmanager
     def _inference(self) -> Iterator[None]:
         modes = [(module, module.training) for module in self.segmenter.modules()]
+        looks_twice = [module for module in self.segmenter.modules() if isinstance(module, Hrda)]
+        window_batches = [module.window_batch for module in looks_twice]
         self.segmenter.eval()
+        for module in looks_twice:  # changes nothing in eval mode but the memory
+            module.window_batch = self.batch_size
         try:
             with torch.no_grad():
                 yield
         finally:
+            for module, window_batch in zip(looks_twice, window_batches, strict=True):
+                module.window_batch = window_batch
             for module, training in modes:
                 module.training = training
 
@@ -144,10 +161,6 @@ class Predictor:
 def _batches(corners: Iterator[tuple[int, int]], size: int) -> Iterator[list[tuple[int, int]]]:
     while batch := list(islice(corners, size)):
         yield batch
-
-
-def _fits(shape: tuple[int, ...], window: tuple[int, int]) -> bool:
-    return shape[0] <= window[0] and shape[1] <= window[1]
 
 
 def _starts(length: int, side: int, overlap: float) -> list[int]:

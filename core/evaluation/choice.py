@@ -1,0 +1,129 @@
+"""Choosing among a run's checkpoints without labels, and saying whether adaptation helped. Importable without torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from core.evaluation.health import Health
+
+PREFIX = "health_"  # of the columns in metrics.csv
+COLLAPSED = 1.0  # taken off a collapsed model's score: more than any other difference
+CLEAR = 0.02  # difference of two scores from which on the better one is named
+
+# Sign and weight of each term; `score_of` says why.
+WEIGHTS: Mapping[str, float] = {
+    "variety": 2 / 6,
+    "mutual_information": 2 / 6,
+    "stability": 1 / 6,
+    "drift": -1 / 6,
+}
+_WORDS = {
+    "variety": "classes that show themselves, against the labels' variety",
+    "mutual_information": "sure predictions spread over the classes",
+    "stability": "predictions that outlive mirroring, brightness and scale",
+    "drift": "class shares away from the labels'",
+}
+
+
+def score_of(values: Mapping[str, float]) -> float:
+    """Rank a model by the fields of its health; higher is better, at most 1, NaN where nothing is known.
+
+    (2 variety + 2 mutual information + stability + (1 − drift)) / 6 − 1 if collapsed.
+
+    * Variety: a model that does not know the new camera loses classes first, the rarer ones, to the most frequent.
+    * Mutual information rewards sure predictions only as far as they are spread over the classes.
+    * Stability asks for the same scene under changes that leave the scene alone; a model that predicts one class
+      everywhere is stable too, hence its smaller weight.
+    * Drift stands for the classes' balance, but weighs less: two cameras may well see other shares.
+
+    Confidence, entropy, the twins' disagreement and the agreement of student and teacher do not count: the losses improve
+    them by themselves, also where they reinforce mistakes. The first score tried, with most of its weight on stability,
+    followed the true mIoU worse on street images; the README has the figures of both.
+
+    The weights are round numbers; `packaging/ranking.py` shows for runs with target labels how well the score, and each
+    field, follows the true mIoU.
+
+    A term that is not known (NaN or absent) is left out, and the others' weights are scaled up.
+    """
+    known = {name: values[name] for name in WEIGHTS if not math.isnan(values.get(name, math.nan))}
+    if not known:
+        return math.nan
+    total = sum(abs(WEIGHTS[name]) * (value if WEIGHTS[name] > 0 else 1 - value) for name, value in known.items())
+    return total / sum(abs(WEIGHTS[name]) for name in known) - COLLAPSED * bool(values.get("collapsed", 0))
+
+
+def score(health: Health) -> float:
+    """`score_of` the fields of a health."""
+    return score_of(asdict(health))
+
+
+def choose_checkpoint(rows: Sequence[Mapping[str, str]]) -> Mapping[str, str] | None:
+    """Choose among the rows of metrics.csv the one with the best score; of equal ones the latest.
+
+    Rows without health are passed over; None if all are. The row at the end of the source-only steps takes part: it stands
+    for the checkpoint source-N. Which checkpoints are still on disk is for the caller to know.
+    """
+    best, best_score = None, -math.inf
+    for row in rows:
+        found = score_of(values_of(row))
+        if found >= best_score:  # never true of NaN
+            best, best_score = row, found
+    return best
+
+
+def values_of(row: Mapping[str, str]) -> dict[str, float]:
+    """The fields of the health in a row of metrics.csv, by name without prefix; empty cells are left out."""
+    return {name.removeprefix(PREFIX): float(cell) for name, cell in row.items() if name.startswith(PREFIX) and cell}
+
+
+def verdict(source: Health, adapted: Health) -> str:
+    """Say in words whether the source-only or the adapted model looks better on the new camera, and by what.
+
+    Both measured on the same images with the same masks.
+    """
+    if adapted.collapsed and not source.collapsed:
+        return (
+            f"The source-only model looks better: the adapted one has collapsed and predicts {_classes(adapted)}. "
+            "Take the source-only model, or adapt again with a lower learning rate or a higher confidence threshold."
+        )
+    gain = _gain(source, adapted)
+    if math.isnan(gain):
+        return "Whether adaptation helped cannot be told: too little was measured."
+    if abs(gain) < CLEAR:
+        return f"Without labels no clear difference shows between the adapted and the source-only model ({gain:+.3f})."
+    if gain > 0:
+        return (
+            f"The adapted model looks better than the source-only one ({gain:+.3f}): {_reason(source, adapted, gain)}."
+        )
+    return (
+        f"The source-only model looks better than the adapted one ({gain:+.3f}): {_reason(source, adapted, gain)}. "
+        "Label a few target images and measure both before you take the adapted one."
+    )
+
+
+def _gain(source: Health, adapted: Health) -> float:
+    """Difference of the two scores over the terms that are known of both; NaN where none is."""
+    values = asdict(source), asdict(adapted)
+    common = [name for name in WEIGHTS if not any(math.isnan(v[name]) for v in values)]
+    before, after = (score_of({name: v[name] for name in (*common, "collapsed")}) for v in values)
+    return after - before
+
+
+def _classes(health: Health) -> str:
+    missing = f", {health.missing_classes} of the expected classes hardly at all" if health.missing_classes else ""
+    return f"effectively {health.classes_seen:.1f} classes{missing}"
+
+
+def _reason(source: Health, adapted: Health, gain: float) -> str:
+    """The term that moved the score most in the gain's direction, with its values."""
+    if source.collapsed and not adapted.collapsed:
+        return f"the source-only model predicts {_classes(source)}"
+
+    gains = {name: weight * (getattr(adapted, name) - getattr(source, name)) for name, weight in WEIGHTS.items()}
+    known = {name: value * math.copysign(1, gain) for name, value in gains.items() if not math.isnan(value)}
+    name = max(known, key=lambda name: known[name])
+    return f"{_WORDS[name]}: {getattr(source, name):.0%} before, {getattr(adapted, name):.0%} after"
