@@ -69,7 +69,7 @@ class StepDone:
     memory_gib: float
 
 
-LOSS_NAMES = ("total", "source", "mix", "twins", "consistency")
+LOSS_NAMES = ("total", "source", "feature_distance", "mix", "twins", "consistency")
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,16 @@ class Evaluated:
     step: int
     model: Model
     scores: Scores
+
+
+@dataclass(frozen=True)
+class HealthMeasured:
+    """What can be told of a model without labels: the fields of `core.evaluation.health.Health` by metrics.csv column."""
+
+    step: int
+    model: Model  # teacher, or source at the end of the source-only steps
+    values: Mapping[str, float]
+    score: float  # higher is better, see `core.evaluation.choice`
 
 
 @dataclass(frozen=True)
@@ -162,6 +172,7 @@ Event = (
     | PhaseStarted
     | StepDone
     | Evaluated
+    | HealthMeasured
     | PreviewReady
     | CheckpointSaved
     | Warned
@@ -210,8 +221,9 @@ class RunControl:
     def paused(self) -> bool:
         return not self._go.is_set()
 
-    def wait_while_paused(self) -> None:
-        self._go.wait()
+    def wait_while_paused(self, seconds: float | None = None) -> None:
+        """Until the pause ends, or for so many seconds."""
+        self._go.wait(seconds)
 
     def next_changes(self) -> Mapping[str, Any] | None:
         """Take the oldest queued changes."""

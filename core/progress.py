@@ -9,7 +9,7 @@ from typing import Self
 
 from tqdm import tqdm
 
-from core.events import Evaluated, Event, Finished, Preparing, RunStarted, StepDone, Warned
+from core.events import Evaluated, Event, Finished, HealthMeasured, Preparing, RunStarted, StepDone, Warned
 
 
 @contextmanager
@@ -60,6 +60,9 @@ class TrainingBar:
                 self._shown.set_postfix({"phase": event.phase.value, **losses})
             case Evaluated():
                 text = f"{prefix}step {event.step}: {event.model.value} mIoU {event.scores.miou:.1f}"
+                tqdm.write(text, file=_stderr())
+            case HealthMeasured():
+                text = f"{prefix}step {event.step}: {event.model.value} without labels {event.score:.3f}"
                 tqdm.write(text, file=_stderr())
             case Warned():
                 tqdm.write(f"{prefix}warning: {event.message}", file=_stderr())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,6 +23,8 @@ from filelock import FileLock, Timeout
 from core import settings
 from core.config import RunConfig
 from core.events import RunError
+
+LOG = logging.getLogger(__name__)
 
 CHECKPOINT_NAME = re.compile(r"^(source|step)-(\d{6,})$")
 
@@ -61,6 +64,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._unwritten: dict[str, Any] = {}  # of the status, since the disk was full
         self.config_path = path / "run.toml"
         self.changes_path = path / "changes.jsonl"
         self.status_path = path / "status.json"
@@ -135,14 +139,23 @@ class RunFolder:
 
     def write_status(self, **values: Any) -> None:
         """Merge values into status.json: state, step, total_steps, device, versions, reason, result …"""
-        write_atomic(self.status_path, json.dumps({**self.status(), **values, "updated": now()}, indent=1))
+        self._unwritten |= values
+        write_atomic(self.status_path, json.dumps({**self.status(), "updated": now()}, indent=1))
+        self._unwritten = {}
+
+    def note_status(self, **values: Any) -> None:
+        """`write_status` while a run trains: what a full disk refuses is logged, kept, and written with the next one."""
+        try:
+            self.write_status(**values)
+        except OSError as error:
+            LOG.warning("%s could not be written: %s", self.status_path, error)
 
     def status(self) -> dict[str, Any]:
         try:
             value = json.loads(self.status_path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            return {}
-        return value if isinstance(value, dict) else {}
+            value = {}
+        return {**(value if isinstance(value, dict) else {}), **self._unwritten}
 
     # Checkpoints -------------------------------------------------------------------------------
 
@@ -167,10 +180,19 @@ class RunFolder:
         reader = csv.DictReader(lines)
         return [row for row in reader if None not in row and None not in row.values()]
 
-    def open_metrics(self, columns: Iterable[str], last_step: int) -> MetricsWriter:
-        """Open metrics.csv for appending, with every row after `last_step` removed."""
+    def open_metrics(self, columns: Iterable[str], last_step: int, *, judged_again: bool = False) -> MetricsWriter:
+        """Open metrics.csv for appending, with every row after `last_step` removed.
+
+        Args:
+            judged_again: the measurement at `last_step` is made again, so that its row without losses is removed too.
+        """
         names = list(columns)
-        kept = [row for row in self.metrics() if int(row["step"]) <= last_step]
+        kept = [
+            row
+            for row in self.metrics()
+            if int(row["step"]) < last_step
+            or (int(row["step"]) == last_step and (row.get("total") or not judged_again))
+        ]
         lines = [",".join(names)] + [",".join(row.get(name, "") for name in names) for row in kept]
         write_atomic(self.metrics_path, "\n".join(lines) + "\n")
         return MetricsWriter(self.metrics_path, names)
@@ -182,6 +204,26 @@ class RunFolder:
         except OSError:
             return []
         return [line for line in text.split("\n")[:-1] if line]  # what follows the last newline is torn
+
+
+class FollowedRun(RunFolder):
+    """A run as seen by a process that trains along but is not the one that writes: all writing does nothing."""
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        yield
+
+    def append_change(self, step: int, changes: Mapping[str, Any]) -> None:
+        """Left to the main process."""
+
+    def write_status(self, **values: Any) -> None:
+        """Left to the main process."""
+
+    def note_status(self, **values: Any) -> None:
+        """Left to the main process."""
+
+    def open_metrics(self, columns: Iterable[str], last_step: int, *, judged_again: bool = False) -> MetricsWriter:
+        return MetricsWriter(Path(os.devnull), list(columns))
 
 
 class MetricsWriter:
@@ -216,5 +258,5 @@ def fingerprint(paths: Iterable[Path], root: Callable[[Path], str] = str) -> str
     """Short hash of a listing: names and sizes, no contents, so that 100,000 files take a second."""
     digest = hashlib.sha256()
     for path in paths:
-        digest.update(f"{root(path)}\0{path.stat().st_size}\n".encode())
+        digest.update(f"{root(path)}\0{path.stat().st_size}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]

@@ -96,8 +96,8 @@ class Canary:
         if mask.strategy is MaskStrategy.OFF:
             keeps: tuple[np.ndarray, ...] = ()
         else:
-            block = min(mask.block_size, H, W)
-            fitted = mask.model_copy(update={"block_size": block})
+            block = min(mask.block_pixels(H, W), H, W)
+            fitted = mask.model_copy(update={"block_size": block, "block_fraction": 0.0})
             keeps = draw_keep_masks(fitted, 1, H, W, generator(self._seed, index, "canary"))
         x = self._normalised(frame.image, student)
         with student.autocast():

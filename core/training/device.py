@@ -15,6 +15,8 @@ import torch
 from core.config import Precision, TrainingConfig
 from core.events import RunError
 
+_CLEAR_REFS, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")  # Linux
+
 
 @dataclass(frozen=True)
 class Compute:
@@ -93,3 +95,21 @@ def memory_gib(device: str) -> float:
     if device.startswith("cuda"):
         return torch.cuda.max_memory_reserved(device) / 2**30
     return psutil.Process().memory_info().rss / 2**30
+
+
+def reset_peak_memory(device: str) -> None:
+    """Let `peak_memory_gib` begin anew, where the system can."""
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(device)
+    elif _CLEAR_REFS.exists():
+        _CLEAR_REFS.write_text("5", encoding="ascii")
+
+
+def peak_memory_gib(device: str) -> float:
+    """The most memory in use since `reset_peak_memory`: the device's on CUDA, else the process's."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    if _STATUS.exists():
+        line = next(line for line in _STATUS.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 2**20
+    return memory_gib(device)

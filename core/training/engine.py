@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,14 +12,12 @@ from typing import Any
 
 import torch
 
-from core.config import ConfigError, RunConfig
 from core.data.listing import list_run
 from core.data.prefetch import Prefetcher
 from core.data.sampling import Batch
 from core.events import (
     LOSS_NAMES,
     CheckpointSaved,
-    Evaluated,
     Event,
     Finished,
     Model,
@@ -33,36 +30,39 @@ from core.events import (
     RunControl,
     RunError,
     RunStarted,
-    Scores,
     SettingsChanged,
     StepDone,
     Warned,
 )
-from core.runs import RunFolder
-from core.settings import is_live, with_changes
+from core.runs import FollowedRun, RunFolder
+from core.settings import with_changes
 from core.training.canary import Canary, choose_frames, save_pictures
 from core.training.checkpoint import CheckpointError
 from core.training.device import memory_gib
-from core.training.failures import in_words
+from core.training.distributed import SOLO, Group
+from core.training.failures import in_words, refusal
+from core.training.judging import COLUMNS_OF_A_ROW, Judge
 from core.training.meter import Meter
 from core.training.session import Session, versions
 
 LOG = logging.getLogger(__name__)
 
+AGREE_EVERY_S = 0.5  # how often paused processes ask each other whether to go on
 STATUS_INTERVAL_S = 2.0  # status.json is flushed to the disk each time: not at every step
 ENDED = ("finished", "stopped")
 METRICS = (
     "step", "phase", *LOSS_NAMES, "learning_rate", "seconds_per_step", "images_per_second", "memory_gib",
-    "source_miou", "student_miou", "teacher_miou",
+    *COLUMNS_OF_A_ROW,
 )  # fmt: skip
 
 
-def adapt(control: RunControl, run: RunFolder) -> Iterator[Event]:
+def adapt(control: RunControl, run: RunFolder, group: Group = SOLO) -> Iterator[Event]:
     """Train a run, or go on with it from its newest checkpoint.
 
     Args:
         control: pause, resume, stop and changes of settings; looked at once per step.
         run: made by `core.data.listing.create_run`.
+        group: the processes that train together, each calling this; a stop or a pause in one holds for all.
 
     Yields:
         Events; the last is Finished. A stop leaves a checkpoint.
@@ -70,34 +70,25 @@ def adapt(control: RunControl, run: RunFolder) -> Iterator[Event]:
     Raises:
         RunError: the run cannot go on; status.json says why, and the newest checkpoint stands.
     """
+    if not group.is_main:
+        run = FollowedRun(run.path)
     with run.lock(), _log_file(run):
         finished = run.status()
         if finished.get("state") == "finished":
             yield Finished(finished["step"], stopped=False, result=finished["result"])
             return
         try:
-            yield from _Loop(control, run).events()
+            yield from _Loop(control, run, group).events()
         except GeneratorExit:  # closed early, or simply not asked again after the last event
             if run.status().get("state") not in ENDED:
-                run.write_status(state="interrupted", reason="the program ended before the run did")
+                run.note_status(state="interrupted", reason="the program ended before the run did")
             raise
         except BaseException as error:
             sentence = in_words(error, run.config().training)
-            run.write_status(state="failed", reason=sentence or f"{type(error).__name__}: {error}")
+            run.note_status(state="failed", reason=sentence or f"{type(error).__name__}: {error}")
             if sentence is None or isinstance(error, RunError):
                 raise
             raise RunError(sentence) from error
-
-
-def _refusal(config: RunConfig, changes: Mapping[str, Any]) -> str:
-    """Why these changes cannot be made while the run trains; empty when they can."""
-    if fixed := [path for path in changes if not is_live(path)]:
-        return f"{', '.join(fixed)} cannot change while a run trains."
-    try:
-        with_changes(config, changes)
-    except ConfigError as error:
-        return str(error)
-    return ""
 
 
 @contextmanager
@@ -114,22 +105,16 @@ def _log_file(run: RunFolder) -> Iterator[None]:
         handler.close()
 
 
-def _out_of_memory_sentence(config: RunConfig) -> str:
-    training = config.training
-    return (
-        f"The device has too little memory for this run (batch {training.batch_size}, crop {training.crop_size}). Lower "
-        "training.crop_size or training.batch_size, or set training.twin_forward to separate; the run keeps its last checkpoint."
-    )
-
-
 class _Loop:
-    def __init__(self, control: RunControl, run: RunFolder) -> None:
+    def __init__(self, control: RunControl, run: RunFolder, group: Group) -> None:
         self.control = control
         self.run = run
+        self.group = group
         self.meter = Meter()
         self.row: dict[str, Any] = {}
         self.last_saved = -1
         self.status_written = float("-inf")
+        self.stopping = False
 
     def events(self) -> Iterator[Event]:
         yield Preparing("listing the images")
@@ -142,23 +127,32 @@ class _Loop:
         for problem in listing.warnings:
             yield Warned(problem.code, problem.message, problem.paths[0] if problem.paths else None)
 
+        if config.data.rare_class_sampling:
+            yield Preparing(f"counting the classes in {len(listing.source)} source labels")
         resume_from = next(reversed(self.run.checkpoints()), None)
         yield Preparing(
             "building the network" if resume_from is None else f"loading checkpoint {resume_from.path.name}"
         )
         self.replay = [(step, changes) for step, changes in self.run.changes()]
         first = resume_from.step if resume_from else 0
-        self.session = session = Session(self.run.config_at(first - 1), self.run, listing, resume_from)
+        config_then = self.run.config_at(first - 1)
+        self.session = session = Session(config_then, self.run, listing, resume_from, self.group)
         self.last_saved = first if resume_from else -1
+        if session.network.matched:
+            yield Preparing(session.network.matched)
         self.replay = [(step, changes) for step, changes in self.replay if step >= first]
+        self.judge = Judge(session, self.run)
         self.canary = Canary(
             choose_frames(listing), listing.space.palette, config.training.seed, session.compute.device
         )
-        self.metrics = self.run.open_metrics(METRICS, first)
+        ends = (config.training.source_steps, config.training.total_steps) if resume_from else ()
+        self.metrics = self.run.open_metrics(METRICS, first, judged_again=first in ends and session.teacher is None)
         self.run.write_status(
             state="running", step=first, total_steps=config.training.total_steps, reason="",
             device=session.compute.device, device_reason=session.compute.reason, versions=versions(),
         )  # fmt: skip
+        if session.best_checkpoint:
+            self.run.note_status(best_checkpoint=session.best_checkpoint)
         try:
             yield RunStarted(
                 self.run.path, config.training.source_steps, config.training.total_steps, first,
@@ -167,7 +161,7 @@ class _Loop:
             yield from self._train(first)
         finally:
             self.metrics.close()
-            del self.session, session
+            del self.session, self.judge, session
             gc.collect()  # the networks' reference cycles hold device memory
 
     def _train(self, first: int) -> Iterator[Event]:
@@ -178,14 +172,14 @@ class _Loop:
             while True:
                 if session.step == session.config.training.source_steps and session.teacher is None:
                     yield from self._end_source_phase()
-                if session.step >= total or self.control.stopping:
+                if session.step >= total:
                     break
                 if session.phase is not phase:
                     phase = session.phase
                     self.meter.restart()
                     yield PhaseStarted(phase, session.step)
                 yield from self._obey()
-                if self.control.stopping:
+                if self.stopping:
                     break
                 self._step(next(batches))
                 yield from self._after_step()
@@ -209,20 +203,27 @@ class _Loop:
         while self.replay and self.replay[0][0] <= self.session.step:
             self._set(self.replay.pop(0)[1])
         yield from self._take_changes()
-        if self.control.paused:
+        self.stopping, paused = self.group.any(self.control.stopping, self.control.paused)
+        if paused and not self.stopping:
             paused_at = time.perf_counter()
-            self.run.write_status(state="paused", step=self.session.step)
+            self.run.note_status(state="paused", step=self.session.step)
             yield Paused(self.session.step)
-            self.control.wait_while_paused()
-            self.run.write_status(state="running")
+            self._wait_while_paused()
+            self.run.note_status(state="running")
             yield Resumed(self.session.step)
             self.meter.aside += time.perf_counter() - paused_at
             yield from self._take_changes()
 
+    def _wait_while_paused(self) -> None:
+        paused = True
+        while paused and not self.stopping:
+            self.control.wait_while_paused(AGREE_EVERY_S if self.group.share.world > 1 else None)
+            self.stopping, paused = self.group.any(self.control.stopping, self.control.paused)
+
     def _take_changes(self) -> Iterator[Event]:
         while (changes := self.control.next_changes()) is not None:
-            if refusal := _refusal(self.session.config, changes):
-                yield Warned("change_refused", refusal)
+            if reason := refusal(self.session.config, changes):
+                yield Warned("change_refused", reason)
                 continue
             self.run.append_change(self.session.step, changes)
             self._set(changes)
@@ -246,22 +247,22 @@ class _Loop:
             yield from self._preview()
         due = training.evaluation_interval and adapt_step > 0 and adapt_step % training.evaluation_interval == 0
         if due and not is_last:
-            yield from self._evaluate(Model.STUDENT, Model.TEACHER)
+            yield from self._judge()
+        if self.row:  # before the checkpoint: a resume removes the rows after it, and repeats none before it
+            self._write_row()
         if step % training.checkpoint_interval == 0 and not is_last and adapt_step != 0:
             yield from self._save()
-        if self.row:
-            self._write_row()
         self.meter.aside += time.perf_counter() - aside
 
     def _log(self) -> Event:
         session, training = self.session, self.session.config.training
         last_phase = Phase.SOURCE if session.step <= training.source_steps else Phase.ADAPT
-        losses, left_out = self.meter.read()
+        losses, left_out = self.meter.read(self.group.mean)
         if left_out:
             self._save_quietly()
             raise RunError(
                 f"The loss was not a finite number in {left_out} of the last steps (up to step {session.step}); no weight moved "
-                "in them. Lower training.learning_rate, or set training.precision to fp32, and resume."
+                "in them. Lower training.learning_rate and resume, or start a new run with training.precision fp32."
             )
         seconds = self.meter.lap(last_phase)
         cameras = 1 if last_phase is Phase.SOURCE else 2
@@ -298,6 +299,8 @@ class _Loop:
         self.row = {}
 
     def _preview(self) -> Iterator[Event]:
+        if not self.group.is_main:
+            return
         session = self.session
         teacher = session.teacher.network if session.teacher else None
         frames = self.canary.pictures(session.student, teacher, session.config.mask)  # type: ignore[arg-type]
@@ -307,29 +310,26 @@ class _Loop:
             LOG.warning("the preview could not be written: %s", error)
         yield PreviewReady(session.step, frames, tuple(frame.name for frame in self.canary.frames))
 
-    def _evaluate(self, *models: Model, source: bool = False) -> Iterator[Event]:
-        """Score models on the target labels, where there are any; mark the best checkpoint by the teacher's mIoU."""
-        if not self.session.listing.evaluation:
-            return
-        found = self.session.models()
-        for model in models:
-            if model not in found:
-                continue
-            scores = self.session.evaluate(found[model])
-            name = Model.SOURCE if source else model
-            self.row[f"{name.value}_miou"] = scores.miou
-            self._keep_scores(name, scores)
-            yield Evaluated(self.session.step, name, scores)
-            best = self.session.best_miou
-            if model is Model.TEACHER and not math.isnan(scores.miou) and (best is None or scores.miou > best):
-                self.session.best_miou = scores.miou
-                yield from self._save()
-                if self.last_saved == self.session.step:
-                    self.run.write_status(best_checkpoint=self.session.checkpoint_path().name)
+    def _judge(self, *, source: bool = False) -> Iterator[Event]:
+        """Measure the models, and mark the best checkpoint."""
+        yield from self.judge.measure(source=source)
+        self.row |= self.judge.row
+        self.judge.row = {}
+        if self.row:
+            self._write_row()
+        if self.judge.improved:
+            yield from self._save_best()
 
-    def _keep_scores(self, model: Model, scores: Scores) -> None:
-        kept = self.run.status().get("scores", {})
-        self.run.write_status(scores={**kept, model.value: scores.to_json()})
+    def _save_best(self) -> Iterator[Event]:
+        """The state holds what is best, so that a run killed before status.json says it still knows."""
+        session = self.session
+        before = session.best, session.best_checkpoint
+        session.best, session.best_checkpoint = self.judge.worth, session.checkpoint_path().name
+        yield from self._save()
+        if self.last_saved != session.step:  # not written: another one may still become the best
+            session.best, session.best_checkpoint = before
+            return
+        self.run.note_status(best_checkpoint=session.best_checkpoint)
 
     # Checkpoints and the ends ------------------------------------------------------------------
 
@@ -338,7 +338,7 @@ class _Loop:
         session = self.session
         aside = time.perf_counter()
         yield from self._save()
-        yield from self._evaluate(Model.STUDENT, source=True)
+        yield from self._judge(source=True)
         if self.row:
             self._write_row()
         if session.config.training.steps:
@@ -356,7 +356,7 @@ class _Loop:
             )
             return
         self.last_saved = self.session.step
-        self.run.write_status(step=self.session.step, last_checkpoint=path.name)
+        self.run.note_status(step=self.session.step, last_checkpoint=path.name)
         yield CheckpointSaved(self.session.step, path, seconds)
         self.session.prune()
 
@@ -367,10 +367,12 @@ class _Loop:
     def _finish(self, *, stopped: bool) -> Iterator[Event]:
         session = self.session
         if not stopped:
-            yield from self._evaluate(Model.STUDENT, Model.TEACHER)
+            yield from self._save()  # first: an evaluation that fails must not cost the last steps
+            yield from self._judge()
             if self.row:
                 self._write_row()
         yield from self._save()
+        self.group.wait()
         if self.last_saved != session.step:
             raise RunError(
                 f"The run's last state (step {session.step}) could not be saved. Free some space and resume it."
@@ -388,6 +390,8 @@ class _Loop:
             "steps": self.session.step,
             "seconds_per_step": seconds.get(Phase.ADAPT, seconds.get(Phase.SOURCE)),
             "checkpoint": str(newest.path),
+            "best_checkpoint": self.run.status().get("best_checkpoint"),
+            "verdict": self.judge.verdict(),
             "source_only": scores.get(Model.SOURCE.value),
             "student": scores.get(Model.STUDENT.value),
             "teacher": scores.get(Model.TEACHER.value),

@@ -1,11 +1,15 @@
-"""What ended a run, in a sentence that says what to do next."""
+"""What ended a run, or why a change of its settings is refused, in a sentence that says what to do next."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 
-from core.config import TrainingConfig
+from core.config import ConfigError, RunConfig, TrainingConfig
 from core.events import RunError
+from core.settings import is_live, with_changes
 
 
 def in_words(error: BaseException, training: TrainingConfig) -> str | None:
@@ -18,6 +22,11 @@ def in_words(error: BaseException, training: TrainingConfig) -> str | None:
             "Lower training.crop_size or training.batch_size, or set training.twin_forward to separate; the run keeps "
             "its last checkpoint."
         )
+    if isinstance(error, ValueError) and "more than 1 value per channel" in str(error):
+        return (
+            f"Batch norm cannot train on one image whose features are a single pixel (crop {training.crop_size}). Raise "
+            "training.crop_size, training.batch_size or training.target_batch_size, or use fewer processes."
+        )
     if isinstance(error, RuntimeError) and _has_lost_the_device(error):
         reason = str(error).splitlines()[0]
         return f"{reason}. The device cannot be used by this process any more: restart the program and resume the run."
@@ -28,3 +37,14 @@ def _has_lost_the_device(error: RuntimeError) -> bool:
     """Whether the CUDA context is unusable from now on, so that only a new process helps."""
     kind = getattr(torch, "AcceleratorError", None)  # torch >= 2.8; before, the message alone tells
     return (kind is not None and isinstance(error, kind)) or str(error).startswith("CUDA error")
+
+
+def refusal(config: RunConfig, changes: Mapping[str, Any]) -> str:
+    """Why these changes cannot be made while the run trains; empty when they can."""
+    if fixed := [path for path in changes if not is_live(path)]:
+        return f"{', '.join(fixed)} cannot change while a run trains."
+    try:
+        with_changes(config, changes)
+    except ConfigError as error:
+        return str(error)
+    return ""

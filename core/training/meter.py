@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -24,13 +25,17 @@ class Meter:
     aside: float = 0.0  # seconds not spent on steps since the last log
     seconds: dict[Phase, float] = field(default_factory=dict)
 
-    def read(self) -> tuple[dict[str, float], int]:
-        """Mean losses since the last log and the number of steps left out. Waits for the device."""
+    def read(self, mean: Callable[[Tensor], Tensor] = lambda table: table) -> tuple[dict[str, float], int]:
+        """Mean losses since the last log and the number of steps left out. Waits for the device.
+
+        Args:
+            mean: over the processes of a run.
+        """
         names = list(self.losses[-1])
         rows = torch.stack(
-            [torch.stack([row[n] for n in names if n in row]) for row in self.losses if len(row) == len(names)]
+            [torch.stack([row[n] for n in names]) for row in self.losses if row.keys() == self.losses[-1].keys()]
         )
-        table = torch.cat([rows.mean(0), torch.stack(self.left_out).sum()[None]]).tolist()
+        table = mean(torch.cat([rows.mean(0), torch.stack(self.left_out).sum()[None]])).tolist()
         means = dict(zip(names, table[:-1], strict=True))
         return {"total": sum(means.values()), **means}, int(table[-1])
 

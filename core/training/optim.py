@@ -3,6 +3,8 @@ non-finite steps."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -26,16 +28,15 @@ def build_optimizer(network: nn.Module, training: TrainingConfig) -> torch.optim
     Args:
         network: has `encoder`; every other parameter is the head's.
     """
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         in_encoder = name.startswith("encoder.")
-        multiplier = 1.0 if in_encoder else training.head_multiplier
         decay = 0.0 if in_encoder and "norm" in name else WEIGHT_DECAY
-        groups.setdefault((multiplier, decay), []).append(parameter)
+        groups.setdefault((not in_encoder, decay), []).append(parameter)
     return torch.optim.AdamW(
         [
-            {"params": parameters, "weight_decay": decay, "is_head": multiplier != 1.0}
-            for (multiplier, decay), parameters in groups.items()
+            {"params": parameters, "weight_decay": decay, "is_head": is_head}
+            for (is_head, decay), parameters in groups.items()
         ],
         lr=training.learning_rate,
         betas=BETAS,
@@ -58,8 +59,15 @@ class StepGuard:
     optimiser as they are (fused AdamW's `found_inf`) and puts the buffers back. The host is not asked.
     """
 
-    def __init__(self, optimizer: torch.optim.AdamW, networks: list[nn.Module]) -> None:
+    def __init__(
+        self,
+        optimizer: torch.optim.AdamW,
+        networks: list[nn.Module],
+        agree: Callable[[Tensor], Tensor] = lambda bad: bad,
+    ) -> None:
+        """`agree` gives the largest value over all processes: a step is left out by all of them or by none."""
         self._optimizer = optimizer
+        self._agree = agree
         self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
         self._kept: list[Tensor] = []
         self.watch(networks)
@@ -80,7 +88,7 @@ class StepGuard:
         gradients = [p.grad for p in self._parameters if p.grad is not None]
         norms = torch.stack(torch._foreach_norm(gradients))  # pyright: ignore[reportPrivateImportUsage]
         total = norms.sum() + torch.stack(list(losses.values())).sum()
-        bad = (~torch.isfinite(total)).float()
+        bad = self._agree((~torch.isfinite(total)).float())
         self._optimizer.found_inf = bad  # type: ignore[attr-defined]
         self._optimizer.step()
         self._restore(bad.bool())

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import logging
+import math
 import platform
 import time
 from collections import deque
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from core.config import Precision, RunConfig
+from core.config import Precision, RunConfig, TeacherStatistics
+from core.data.counting import class_counts
 from core.data.listing import Listing
 from core.data.sampling import Batch, BatchSource, generator
+from core.evaluation.metrics import scores_of
 from core.evaluation.predict import evaluate
-from core.evaluation.predictor import Predictor
+from core.evaluation.predictor import PredictionError, Predictor
 from core.events import Model, Phase, RunError, Scores, Warned
-from core.method.step import Images, Student, draw, masktwins_step, part, source_step
+from core.method.detail import Box
+from core.method.draws import draw, draw_boxes
+from core.method.feature_distance import FeatureAnchor
+from core.method.step import Images, masktwins_step, part, source_step
+from core.method.student import Student
 from core.method.teacher import Teacher
 from core.networks.build import NetworkError, Segmenter, build, build_empty
 from core.networks.store import StoreError, load_weights, model_card, read_card
@@ -33,6 +41,7 @@ from core.training.checkpoint import (
     save_checkpoint,
 )
 from core.training.device import Compute, apply_threads, choose_device, resolve
+from core.training.distributed import SOLO, Group, check_shares
 from core.training.optim import StepGuard, build_optimizer, set_learning_rate
 
 LOG = logging.getLogger(__name__)
@@ -41,16 +50,26 @@ LOG = logging.getLogger(__name__)
 class Session:
     """Built once per run or resume. `step` counts finished steps, source-only ones included."""
 
-    def __init__(self, config: RunConfig, run: RunFolder, listing: Listing, resume_from: CheckpointRef | None) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        run: RunFolder,
+        listing: Listing,
+        resume_from: CheckpointRef | None,
+        group: Group = SOLO,
+    ) -> None:
+        check_shares(config.training, group.share)
         self.config = config
+        self.group = group
         self.run = run
         self.listing = listing
         self.warnings: deque[Warned] = deque()
         self.state: dict[str, Any] = read_state(resume_from.path) if resume_from else {}
         self.step = resume_from.step if resume_from else 0
         self.learning_rate = 0.0  # of the encoder, in the last step
-        self.best_miou: float | None = self.state.get("best_miou")  # of the teacher, where there are target labels
-        self.compute = _stored_compute(self.state) if resume_from else resolve(config.training)
+        self.best_checkpoint: str | None = self.state.get("best_checkpoint")
+        self.best: float | None = self.state.get("best")  # the teacher's mIoU, or its label-free score without labels
+        self.compute = _stored_compute(self.state, group) if resume_from else _resolved(config, group)
         apply_threads(self.compute)
         torch.manual_seed(config.training.seed)
 
@@ -59,16 +78,36 @@ class Session:
         network = network.to(self.compute.device)
         if self.compute.channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.training.sync_batch_norm and group.share.world > 1 and self.compute.device.startswith("cuda"):
+            network = cast("Segmenter", torch.nn.SyncBatchNorm.convert_sync_batchnorm(network))
         self.network: Segmenter = network
-        self.student = Student(network, network.normalisation, self.compute.autocast)
         self.optimizer = build_optimizer(network, config.training)
+        self.detail_step = _check_crop(network, config.training.crop_hw)
+        self.anchor = _anchor(config, network, listing, resumed=resume_from is not None)
         self.teacher: Teacher | None = None
-        self.guard = StepGuard(self.optimizer, [network])
+        self.guard = StepGuard(self.optimizer, [network], group.worst)
         if resume_from:
             self._restore(resume_from)
-        self.batches = BatchSource(
-            listing.source, listing.target, listing.space, config.data, config.training, self.warnings.append
+        self.student = Student(
+            network,
+            network.normalisation,
+            self.compute.autocast,
+            parallel=group.wrap(network),
+            compiled=config.training.compile,
         )
+        self.batches = BatchSource(
+            listing.source,
+            listing.target,
+            listing.space,
+            config.data,
+            config.training,
+            self.warnings.append,
+            self._class_counts() if config.data.rare_class_sampling else None,
+        )
+
+    def _class_counts(self) -> np.ndarray:
+        cache = self.run.path / "class_counts.npz" if self.group.is_main else None
+        return class_counts(self.listing.source, self.listing.space, cache, on_problem=self.warnings.append)
 
     # Steps -------------------------------------------------------------------------------------
 
@@ -78,7 +117,8 @@ class Session:
 
     def make_batch(self, step: int) -> Batch:
         """Batch of a step; called by the prefetching threads, which also pin its memory for a copy that does not wait."""
-        batch = self.batches.batch(step, with_target=step >= self.config.training.source_steps)
+        with_target = step >= self.config.training.source_steps
+        batch = self.batches.batch(step, with_target=with_target, shard=self.group.share)
         if not self.compute.device.startswith("cuda"):
             return batch
         return Batch(*(tensor.pin_memory() for tensor in vars(batch).values()))
@@ -93,25 +133,41 @@ class Session:
         """Make one optimiser step. Returns the losses, and 1.0 where the step was left out; all on the device."""
         training = self.config.training
         # The network's own randomness (dropout, drop path) follows from (seed, step) too.
-        torch.manual_seed(int(generator(training.seed, self.step, "network").integers(2**62)))
+        rank = self.group.share.rank
+        purpose = f"network-{rank}" if rank else "network"
+        torch.manual_seed(int(self._generator(purpose).integers(2**62)))
         self.network.train()
         self.learning_rate = set_learning_rate(self.optimizer, training, self.step)
-        images = self._to_device(batch)
+        images = self.to_device(batch)
         self.guard.before()
         if self.phase is Phase.SOURCE:
-            losses = source_step(self.student, images)
+            losses = source_step(
+                self.student, images, self.config, box=self.source_box(*images.source.shape[-2:]), anchor=self.anchor
+            )
         else:
             assert self.teacher is not None
-            draws = draw(self.config, batch, lambda purpose: generator(training.seed, self.step, purpose))
-            losses = masktwins_step(
-                self.student, self.teacher, images, draws, self.config, self.step - training.source_steps
-            )
+            draws = draw(self.config, batch, self._generator, self.detail_step, self.group.share)
+            t = self.step - training.source_steps
+            if training.teacher_statistics is not TeacherStatistics.BATCH:
+                self.group.align([self.network, self.teacher.network])  # all processes label by the same statistics
+            losses = masktwins_step(self.student, self.teacher, images, draws, self.config, t, self.anchor)
         with part("optimiser"):
             bad = self.guard.apply(losses)
         self.step += 1
         return losses, bad
 
-    def _to_device(self, batch: Batch) -> Images:
+    def _generator(self, purpose: str) -> np.random.Generator:
+        return generator(self.config.training.seed, self.step, purpose)
+
+    def source_box(self, height: int, width: int) -> Box | None:
+        """HRDA's sub-crop of the source images in the present step; None for other networks."""
+        if not self.detail_step:
+            return None
+        return draw_boxes(self.config, height, width, self.detail_step, self._generator("sub-crop")).source
+
+    def to_device(self, batch: Batch) -> Images:
+        """Copy as bytes and scale to 0..1 there."""
+
         def image(tensor: Tensor) -> Tensor:
             moved = self._move(tensor).float().div(255)
             return moved.contiguous(memory_format=torch.channels_last) if self.compute.channels_last else moved
@@ -136,14 +192,32 @@ class Session:
         return found
 
     def evaluate(self, model: Segmenter) -> Scores:
-        """Score a model on the labelled target images, in evaluation mode; its mode is put back."""
-        was_training = model.training
-        model.eval()
-        try:
-            predictor = Predictor(model, device=self.compute.device)
-            return evaluate(predictor, self.listing.evaluation, self.listing.space, on_problem=self.warnings.append)
-        finally:
-            model.train(was_training)
+        """Score a model on the labelled target images, in evaluation mode; its mode is put back.
+
+        Each process takes its share of the images, and all get the scores of all.
+        """
+        space, share = self.listing.space, self.group.share
+        self.group.align([model])
+        pairs = self.listing.evaluation[share.rank :: share.world]
+        scores = None
+        for window in (None, self.config.training.crop_hw):  # a whole image may be too large where its crops are not
+            predictor, short = Predictor(model, self.compute.device, window), False
+            try:
+                scores = evaluate(predictor, pairs, space, on_problem=self.warnings.append)
+            except PredictionError as error:
+                short = True
+                LOG.warning("not evaluated with window %s: %s", window, error)
+            if not self.group.any(short)[0]:
+                break
+        else:
+            raise RunError(
+                "The device has too little memory to evaluate the model beside the training. Lower training.batch_size or "
+                "training.crop_size, or leave data.target_labels empty."
+            )
+        assert scores is not None
+        if share.world == 1:
+            return scores
+        return scores_of(self.group.sum(np.array(scores.confusion)), space.classes)
 
     # Checkpoints -------------------------------------------------------------------------------
 
@@ -157,6 +231,8 @@ class Session:
         """Write the checkpoint of the present step. Returns its folder and the seconds it took. Raises CheckpointError."""
         started = time.perf_counter()
         path = self.checkpoint_path()
+        if not self.group.is_main:
+            return path, 0.0
         teacher = self.teacher.network if self.teacher else None
         state = {
             "format_version": 1,
@@ -167,7 +243,9 @@ class Session:
             "precision": self.compute.precision.value,
             "threads": self.compute.threads,
             "channels_last": self.compute.channels_last,
-            "best_miou": self.best_miou,
+            "teacher_updated": self.teacher.updated if self.teacher else -1,
+            "best": self.best,
+            "best_checkpoint": self.best_checkpoint,
             "versions": versions(),
         }
         card = model_card(self.network, self.listing.space)
@@ -176,13 +254,17 @@ class Session:
 
     def prune(self) -> None:
         """Delete all but the newest checkpoints, the best one and the source-only one."""
-        best = self.run.status().get("best_checkpoint")
+        if not self.group.is_main:
+            return
         found = self.run.checkpoints()
         source = [ref.path for ref in found if ref.is_source]
         steps = [ref.path for ref in found if not ref.is_source]
         for path in [*source[:-1], *steps[: -self.config.training.keep_checkpoints]]:
-            if path.name != best:
-                delete_checkpoint(path)
+            if path.name != self.best_checkpoint:
+                try:
+                    delete_checkpoint(path)
+                except OSError as error:  # held open by another program: the next time
+                    LOG.warning("%s could not be deleted: %s", path, error)
 
     def _restore(self, ref: CheckpointRef) -> None:
         try:
@@ -192,6 +274,7 @@ class Session:
                 self.begin_adaptation()
                 assert self.teacher is not None
                 load_weights(self.teacher.network, ref.path / "teacher.safetensors")
+                self.teacher.updated = self.state.get("teacher_updated", -1)
         except (CheckpointError, StoreError) as error:
             raise RunError(f"{error} Delete {ref.path} to resume from the checkpoint before it.") from error
 
@@ -206,14 +289,49 @@ def _build_network(config: RunConfig, num_classes: int, resume_from: CheckpointR
         raise RunError(str(error)) from error
 
 
-def _stored_compute(state: dict[str, Any]) -> Compute:
+def _check_crop(network: Segmenter, crop_hw: tuple[int, int]) -> int:
+    """Pixels that HRDA's sub-crop moves by, 0 without one. Raises RunError for a crop that cannot be halved on its grid."""
+    step = int(getattr(network, "detail_step", 0))
+    unit = math.lcm(network.stride, 2 * step) if step else 1
+    if any(side % unit for side in crop_hw):
+        raise RunError(
+            f"With network.hrda, training.crop_size {crop_hw} must be a multiple of {unit}: "
+            f"set it to {max(unit, min(crop_hw) // unit * unit)}."
+        )
+    return step
+
+
+def _anchor(config: RunConfig, network: Segmenter, listing: Listing, *, resumed: bool) -> FeatureAnchor | None:
+    """The pretrained encoder for L_fd, where it is asked for; on resume it is loaded again."""
+    if not config.loss.feature_distance_weight:
+        return None
+    names = [name.strip() for name in config.loss.feature_distance_classes.split(",") if name.strip()]
+    if unknown := set(names) - set(listing.space.classes):
+        raise RunError(
+            f"loss.feature_distance_classes names {', '.join(sorted(unknown))}, which is not among the classes "
+            f"({', '.join(listing.space.classes)})."
+        )
+    device = next(network.parameters()).device
+    pretrained = _build_network(config, listing.space.num_classes, None).to(device) if resumed else network
+    classes = [listing.space.classes.index(name) for name in names] or range(listing.space.num_classes)
+    return FeatureAnchor(pretrained.encoder, classes)
+
+
+def _resolved(config: RunConfig, group: Group) -> Compute:
+    device = group.device(config.training.device)
+    return resolve(config.training.model_copy(update={"device": device}))
+
+
+def _stored_compute(state: dict[str, Any], group: Group) -> Compute:
     """What the run computed with; a device that is gone is replaced, with a sentence in the log."""
+    kind = str(state["device"]).partition(":")[0]
+    stored = state["device"] if group.share.world == 1 else group.device(kind)
     try:
-        choose_device(state["device"])
-        device, reason = state["device"], state["device_reason"]
+        choose_device(stored)
+        device, reason = stored, state["device_reason"]
     except RunError:
         device, reason = choose_device()
-        LOG.warning("The run was made on %s, which is not here; it goes on on %s.", state["device"], device)
+        LOG.warning("The run was made on %s, which is not here; it goes on on %s.", stored, device)
     return Compute(device, reason, Precision(state["precision"]), state["threads"], state["channels_last"])
 
 

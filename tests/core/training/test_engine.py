@@ -189,13 +189,13 @@ def test_one_bad_image_is_reported_once_and_survived(tiny_data, tmp_path):
 
 def test_a_non_finite_step_ends_the_run_with_its_weights_intact(make_run, monkeypatch):
     run = make_run(training__log_interval=1)
-    to_device = Session._to_device
+    to_device = Session.to_device
 
     def poisoned(self, batch):
         images = to_device(self, batch)
         return images if self.step < 7 else type(images)(images.source * float("nan"), *list(vars(images).values())[1:])
 
-    monkeypatch.setattr(Session, "_to_device", poisoned)
+    monkeypatch.setattr(Session, "to_device", poisoned)
     with pytest.raises(RunError, match="not a finite number"):
         train(run)
     assert run.status()["state"] == "failed"

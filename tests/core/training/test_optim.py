@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from core.config import TrainingConfig
+from core.networks.foreign import released_name
 from core.training.optim import StepGuard, build_optimizer, learning_rate_factor, set_learning_rate
 
 
@@ -90,3 +91,28 @@ def test_undo_puts_buffers_back_and_drops_gradients(setup):
     guard.undo()
     assert torch.equal(network.encoder.norm1.running_mean, before)
     assert all(p.grad is None for p in network.parameters())
+
+
+@pytest.mark.parametrize("kind", ["plain", "hrda"])
+def test_golden_rates_and_decays_by_parameter(golden, kind):
+    """The released code's 'paramwise' rules, over every parameter of MiT + DAFormer, plain and with HRDA."""
+    released = {
+        released_name(name.removeprefix("model.")): (rate, decay)
+        for name, rate, decay in zip(*(golden[f"opt_{kind}_{part}"] for part in ("names", "lr", "wd")), strict=True)
+        if name.startswith("model.")
+    }
+    assert len(released) > 100
+    network = nn.Module()
+    for name in released:
+        *path, last = name.split(".")
+        module = network
+        for step in path:
+            if not hasattr(module, step):
+                module.add_module(step, nn.Module())
+            module = getattr(module, step)
+        module.register_parameter(last, nn.Parameter(torch.zeros(1)))
+    optimizer = build_optimizer(network, TrainingConfig())
+    set_learning_rate(optimizer, TrainingConfig(warmup_steps=0), 0)
+    own = {id(p): (group["lr"], group["weight_decay"]) for group in optimizer.param_groups for p in group["params"]}
+    for name, parameter in network.named_parameters():
+        assert own[id(parameter)] == pytest.approx(released[name]), name

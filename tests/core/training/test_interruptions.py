@@ -1,0 +1,170 @@
+"""What goes wrong beside a run, at the worst moment, costs neither the run nor what it has earned."""
+
+import json
+
+import pytest
+import torch
+
+from core.config import ConfigError, RunConfig, TrainingConfig
+from core.events import CheckpointSaved, Finished, Phase, PhaseStarted, RunControl, RunError
+from core.method import step as method
+from core.runs import RunFolder
+from core.settings import with_changes
+from core.training import judging, session
+from core.training.checkpoint import CheckpointError
+from core.training.engine import adapt
+from core.training.optim import build_optimizer, set_learning_rate
+from core.training.session import Session
+from tests.core.tiny import final_weights, train
+
+
+def test_two_losses_changed_at_once_within_a_log_interval(make_run):
+    """{source, mix} before, {source, twins} after: Meter.read stacks rows of different lengths."""
+    run = make_run(
+        loss__twin_weight=0.0,
+        loss__consistency_weight=0.0,
+        training__log_interval=3,
+        training__source_steps=2,
+        training__evaluation_interval=0,
+    )
+    run.append_change(4, {"loss.mix_weight": 0.0, "loss.twin_weight": 1.0})
+    assert isinstance(train(run)[-1], Finished)
+
+
+def test_head_multiplier_can_be_changed_from_one():
+    net = torch.nn.ModuleDict({"encoder": torch.nn.Linear(2, 2), "head": torch.nn.Linear(2, 2)})
+    optimizer = build_optimizer(net, TrainingConfig(head_multiplier=1.0))
+    set_learning_rate(optimizer, TrainingConfig(head_multiplier=10.0), 100)
+    rates = {id(p): g["lr"] for g in optimizer.param_groups for p in g["params"]}
+    assert rates[id(net["head"].weight)] == pytest.approx(10 * rates[id(net["encoder"].weight)])
+
+
+@pytest.mark.parametrize("what", ["scores", "health", "best_checkpoint", "last_checkpoint"])
+def test_full_disk_at_a_status_write_does_not_end_the_run(make_run, monkeypatch, what):
+    run = make_run()
+    write = RunFolder.write_status
+    calls = []
+
+    def full(self, **values):
+        if what in values and not calls:
+            calls.append(1)
+            raise OSError(28, "No space left on device")
+        write(self, **values)
+
+    monkeypatch.setattr(RunFolder, "write_status", full)
+    assert isinstance(train(run)[-1], Finished)
+
+
+def test_empty_ratio_list_is_refused():
+    with pytest.raises(ConfigError):
+        with_changes(RunConfig(), {"mask.ratio": []})
+
+
+def test_killed_between_checkpoint_and_row_loses_nothing(make_run):
+    whole, run = make_run("whole"), make_run("run")
+    train(whole)
+    events = adapt(RunControl(), run)
+    for event in events:
+        if isinstance(event, CheckpointSaved) and event.step == 8:
+            break
+    events.close()
+    train(run)
+
+    def steps(run):
+        return [(row["step"], bool(row["total"]), bool(row["teacher_miou"])) for row in run.metrics()]
+
+    assert final_weights(run) == final_weights(whole)
+    assert steps(run) == steps(whole)
+    assert run.status()["best_checkpoint"] == whole.status()["best_checkpoint"]
+    assert steps(run) == steps(whole)
+
+
+def test_killed_after_source_row_gives_no_double_row(make_run):
+    whole, run = make_run("whole"), make_run("run")
+    train(whole)
+    events = adapt(RunControl(), run)
+    for event in events:
+        if isinstance(event, PhaseStarted) and event.phase is Phase.ADAPT:
+            break
+    events.close()
+    train(run)
+    assert [row["step"] for row in run.metrics()] == [row["step"] for row in whole.metrics()]
+
+
+def test_a_failing_last_evaluation_keeps_the_last_steps(make_run, monkeypatch):
+    run = make_run(training__checkpoint_interval=100, training__evaluation_interval=0)
+    evaluate = Session.evaluate
+
+    def failing(self, model):
+        if self.step == 10:
+            raise RuntimeError("too little memory")
+        return evaluate(self, model)
+
+    monkeypatch.setattr(Session, "evaluate", failing)
+    with pytest.raises(RuntimeError):
+        train(run)
+    assert run.checkpoints()[-1].step == 10
+
+
+def test_health_of_another_version_does_not_end_the_run(make_run):
+    run = make_run()
+    events = adapt(RunControl(), run)
+    for event in events:
+        if isinstance(event, PhaseStarted) and event.phase is Phase.ADAPT:
+            status = json.loads(run.status_path.read_text())
+            status["health"]["source"]["gone"] = 1.0
+            run.status_path.write_text(json.dumps(status))
+    assert run.status()["state"] == "finished"
+
+
+def test_a_checkpoint_that_cannot_be_deleted_does_not_end_the_run(make_run, monkeypatch):
+    def locked(path):
+        raise PermissionError(13, "used by another process")
+
+    monkeypatch.setattr(session, "delete_checkpoint", locked)
+    run = make_run(training__checkpoint_interval=1, training__keep_checkpoints=1)
+    assert isinstance(train(run)[-1], Finished)
+
+
+def test_out_of_memory_inside_the_step_resumes_exactly(make_run, monkeypatch):
+    whole, run = make_run("whole"), make_run("run")
+    train(whole)
+    real = session.masktwins_step
+
+    def out_of_memory(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def failing(student, teacher, images, draws, config, t, anchor=None):
+        if t == 3:
+            monkeypatch.setattr(method, "to_mask", out_of_memory)
+        return real(student, teacher, images, draws, config, t, anchor)
+
+    monkeypatch.setattr(session, "masktwins_step", failing)
+    with pytest.raises(RunError):
+        train(run)
+    monkeypatch.undo()
+    train(run)
+    assert final_weights(run) == final_weights(whole)
+
+
+def test_best_is_not_forgotten_when_its_checkpoint_fails(make_run, monkeypatch):
+    """Raise best only with a checkpoint behind it."""
+    run = make_run(training__evaluation_interval=1, training__checkpoint_interval=100)
+    values = iter([10.0, 50.0, 30.0, 20.0, 10.0, 10.0, 10.0])
+    save = Session.save
+
+    def worth(self, *, source=False):
+        best, w = self._session.best, next(values)
+        self.improved, self.worth = best is None or w > best, w
+        return iter(())
+
+    monkeypatch.setattr(judging.Judge, "measure", worth)
+
+    def failing(self):
+        if self.step == 5:
+            raise CheckpointError("disk full")
+        return save(self)
+
+    monkeypatch.setattr(Session, "save", failing)
+    train(run)
+    assert run.status()["best_checkpoint"] == "step-000002"  # 30.0, the best that was saved

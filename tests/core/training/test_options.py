@@ -1,0 +1,119 @@
+"""Every option of the method through a whole run: it trains, is evaluated, and resumes."""
+
+import math
+
+import pytest
+
+from core.events import CheckpointSaved, HealthMeasured, Preparing, RunControl, RunError, StepDone
+from core.training.engine import adapt
+from tests.core.tiny import final_weights, train
+
+HRDA = {"network__hrda": True, "training__crop_size": 64}
+OPTIONS = {
+    "three views": {"mask__views": 3},
+    "share of the crop": {"mask__block_fraction": 0.25},
+    "masked features": {"mask__level": "features"},
+    "AdaIN": {"augment__adain": True},
+    "photometric jitter": {"augment__jitter_model": "photometric"},
+    "ClassMix of the batch": {"augment__class_mix_from": "batch"},
+    "one target image": {"training__target_batch_size": 1, "training__crop_size": 64},
+    "rare classes": {"data__rare_class_sampling": True, "data__rare_class_temperature": 0.5},
+    "margins": {"data__target_margin_top": 0.2, "data__target_margin_bottom": 0.2},
+    "ramp": {"loss__ramp_steps": 4},
+    "share of the batch": {"training__pseudo_label_share": "batch"},
+    "HRDA": HRDA,
+    "HRDA, all options": {
+        **HRDA, "training__crop_size": 128, "mask__level": "features", "augment__adain": True, "mask__domain": "both",
+        "training__target_batch_size": 1,
+    },
+    "HRDA as released": {
+        **HRDA, "training__twin_forward": "separate", "training__twin_sub_crops": "separate",
+        "training__last_sub_crop": False,
+    },
+    "DAFormer": {"network__architecture": "daformer"},
+    "a ViT with DPT": {"network__architecture": "dpt", "network__encoder": "tu-test_vit"},
+    "a ViT with a linear head": {"network__architecture": "linear", "network__encoder": "tu-test_vit"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_an_option_trains(make_run, name):
+    run = make_run(training__steps=3, training__source_steps=2, **OPTIONS[name])
+    events = train(run)
+    losses = [event.losses for event in events if isinstance(event, StepDone)]
+    assert all(math.isfinite(value) for row in losses for value in row.values())
+    assert {"mix", "twins", "consistency"} <= set(losses[-1])
+    assert run.status()["state"] == "finished"
+
+
+@pytest.mark.parametrize("name", ["HRDA, all options", "rare classes", "three views"])
+def test_a_run_with_options_resumes_exactly(make_run, name):
+    whole, broken = make_run("whole", **OPTIONS[name]), make_run("broken", **OPTIONS[name])
+    train(whole)
+    control = RunControl()
+    for event in adapt(control, broken):
+        if isinstance(event, CheckpointSaved) and event.step >= 6:
+            control.stop()
+    assert broken.status()["state"] == "stopped"
+    train(broken)
+    assert final_weights(whole) == final_weights(broken)
+
+
+def test_the_feature_distance_needs_the_starting_weights_again_on_resume(make_run):
+    base = make_run("base")
+    train(base)
+    weights = str(base.checkpoints()[-1].path)
+    changes = {"network__weights": weights, "loss__feature_distance_weight": 0.1, "training__source_steps": 0}
+    whole, broken = make_run("whole", **changes), make_run("broken", **changes)
+    events = train(whole)
+    assert any("tensors come from" in event.message for event in events if isinstance(event, Preparing))
+    distances = [event.losses["feature_distance"] for event in events if isinstance(event, StepDone)]
+    assert distances[-1] > 0
+    control = RunControl()
+    for event in adapt(control, broken):
+        if isinstance(event, CheckpointSaved):
+            control.stop()
+    train(broken)
+    assert final_weights(whole) == final_weights(broken)
+
+
+def test_an_unknown_class_of_the_feature_distance_is_named(make_run):
+    base = make_run("base")
+    train(base)
+    run = make_run(
+        network__weights=str(base.checkpoints()[-1].path), loss__feature_distance_weight=0.1,
+        loss__feature_distance_classes="class 1, tram",
+    )  # fmt: skip
+    with pytest.raises(RunError, match="tram"):
+        train(run)
+
+
+def test_a_crop_that_hrda_cannot_halve_is_refused_with_one_that_it_can(make_run):
+    with pytest.raises(RunError, match="multiple of 64: set it to 64"):
+        train(make_run(network__hrda=True, training__crop_size=80))
+
+
+def test_health_is_measured_at_each_evaluation_and_picks_the_checkpoint_without_labels(make_run):
+    run = make_run(data__target_labels=None, data__evaluation_images=None, training__evaluation_interval=2)
+    events = train(run)
+    measured = [event for event in events if isinstance(event, HealthMeasured)]
+    assert [event.step for event in measured] == [4, 6, 8, 10]
+    assert [event.model.value for event in measured] == ["source", "teacher", "teacher", "teacher"]
+    best = max(measured, key=lambda event: event.score)  # of equal ones the first
+    expected = f"source-{best.step:06d}" if best.model.value == "source" else f"step-{best.step - 4:06d}"
+    assert run.status()["best_checkpoint"] == expected
+    rows = {row["step"]: row for row in run.metrics() if row["health_score"]}
+    assert float(rows[str(best.step)]["health_score"]) == pytest.approx(best.score, rel=1e-6)
+    assert events[-1].result["verdict"]
+    assert events[-1].result["teacher"] is None
+
+
+def test_batch_norm_with_a_single_value_is_explained(make_run):
+    with pytest.raises(RunError, match=r"training\.target_batch_size"):
+        train(make_run(training__target_batch_size=1, training__source_steps=0))
+
+
+def test_a_run_without_adaptation_has_no_verdict(make_run):
+    events = train(make_run(training__steps=0))
+    assert [event.model.value for event in events if isinstance(event, HealthMeasured)] == ["source"]
+    assert events[-1].result["verdict"] == ""
