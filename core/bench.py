@@ -1,117 +1,219 @@
 """`masktwins bench`: seconds per step and where they go, for a few named configurations on generated images.
 
-The parts are what a profiler attributes to the step's own labelled ranges; the step's time itself is measured without
-the profiler. No wall time is ever an assertion.
+What is compared is measured in turn, so that a machine's other work falls on all of it alike:
+
+* the step on batches from the loader, and on a batch that lies ready: their ratio is what waiting for data costs;
+* the step, and the plain work it cannot do without (forward and backward of the same student images in the same batches,
+  and the teacher's forward): their ratio is what masks, mixing, losses, EMA and optimiser cost;
+* where a configuration names a variant, the variant's step.
+
+The parts are what a profiler attributes to the step's own labelled ranges; times are measured without the profiler. No wall
+time is ever an assertion.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from core.config import RunConfig
+from core.config import DataConfig, RunConfig, TrainingConfig, TwinForward
 from core.data.demo import make_demo
 from core.data.listing import create_run, list_run
 from core.data.prefetch import Prefetcher
+from core.data.sampling import Batch
+from core.events import RunError
 from core.settings import with_changes
-from core.training.device import memory_gib
+from core.training.device import choose_device, peak_memory_gib, reset_peak_memory, resolve
 from core.training.session import Session
 
 PARTS = ("source", "teacher", "mix", "twins", "optimiser", "ema")
 WARM_UP = 2  # steps before the clock starts: memory is allocated and kernels are chosen in them
+FRAME = (288, 384)  # pixels of the generated images
+CAMERA_FRAME = (1024, 2048)
 
 
 @dataclass(frozen=True)
 class Case:
     name: str
     changes: dict[str, Any]
+    variant: dict[str, Any] = field(default_factory=dict)  # further changes, measured in turn with the case
+    frame: tuple[int, int] = FRAME
 
 
+RELEASED = {  # the configuration whose released code was timed: see the README
+    "network.architecture": "daformer", "network.encoder": "mit_b0",
+    "training.crop_size": 256, "training.target_batch_size": 1,
+}  # fmt: skip
 CASES = (
     Case("segformer pvt_v2_b0 160 ×4", {"training.crop_size": 160, "training.batch_size": 4}),
-    Case("segformer mit_b0 256 ×2", {"network.encoder": "mit_b0", "training.crop_size": 256}),
+    Case("daformer mit_b0 256 ×2", RELEASED, variant={"training.twin_forward": "separate"}),
+    Case("HRDA daformer mit_b0 256 ×2", {**RELEASED, "network.hrda": True}),
     Case("unet resnet18 160 ×4", {
         "network.architecture": "unet", "network.encoder": "resnet18",
         "training.crop_size": 160, "training.batch_size": 4,
     }),
+    Case("segformer pvt_v2_b0 512 ×2, 2048 × 1024 PNG", {"training.crop_size": 512}, frame=CAMERA_FRAME),
 )  # fmt: skip
+_LARGE = {"network.architecture": "daformer", "network.encoder": "mit_b5", "network.hrda": True}
+CUDA_CASES = (
+    *(
+        Case(f"segformer mit_b2 {crop} ×2", {"network.encoder": "mit_b2", "training.crop_size": crop}, variant)
+        for crop in (512, 1024)
+        for variant in ({"training.precision": "fp32"}, {"training.compile": True})
+    ),
+    *(
+        Case(f"HRDA daformer mit_b5 {crop} ×2", {**_LARGE, "training.crop_size": crop}, {"training.precision": "fp32"})
+        for crop in (512, 1024)
+    ),
+)
 
 
-def run_bench(steps: int, device: str = "auto", progress: Callable[[str], None] | None = None) -> dict[str, Any]:
-    """Measure every case. Raises RunError where the device is not there."""
+def run_bench(
+    steps: int, device: str = "auto", progress: Callable[[str], None] | None = None, only: str = ""
+) -> dict[str, Any]:
+    """Measure every case whose name holds `only`. Raises RunError where the device or such a case is not there."""
     rows: list[dict[str, Any]] = []
-    session: Session | None = None
+    device, reason = choose_device(device)
+    resolved = resolve(TrainingConfig(device=device))
+    known = (*CASES, *(CUDA_CASES if device.startswith("cuda") else ()))
+    cases = [case for case in known if only in case.name]
+    if not cases:
+        raise RunError(f"No configuration's name holds {only!r}; there are: {'; '.join(case.name for case in known)}.")
     with TemporaryDirectory() as folder:
-        data = make_demo(Path(folder) / "data", source=16, target=16, evaluation=1, size=(288, 384))
-        base = {
-            "network.weights": "none", "mask.block_size": 16, "training.device": device, "training.source_steps": 0,
-            "training.steps": 10_000, "training.batch_size": 2, "training.pseudo_label_threshold": 0.0,
-        }  # fmt: skip
-        for case in CASES:
+        for case in cases:
             if progress is not None:
                 progress(case.name)
-            config = with_changes(RunConfig(data=data), {**base, **case.changes})
-            run = create_run(config, Path(folder) / case.name.replace(" ", "-"))
-            session = Session(config, run, list_run(run), None)
-            rows.append({"name": case.name, **_measure(session, steps)})
-    assert session is not None
-    compute = session.compute
+            data = _frames(Path(folder) / "x".join(map(str, case.frame)), case.frame)
+            sessions = [
+                _session({**case.changes, **extra}, data, device, Path(folder) / f"run-{len(rows)}-{i}")
+                for i, extra in enumerate(({}, case.variant) if case.variant else ({},))
+            ]
+            rows.append({"name": case.name, **_measure(sessions, steps), "variant": _words(case.variant)})
     return {
-        "device": compute.device,
-        "device_reason": compute.reason,
-        "precision": compute.precision.value,
-        "threads": compute.threads,
+        "device": device,
+        "device_reason": reason,
+        "precision": resolved.precision.value,
+        "threads": resolved.threads,
         "torch": torch.__version__,
-        "gemm_gflops": _gemm_gflops(compute.device),
+        "gemm_gflops": gemm_gflops(device),
         "configurations": rows,
     }
 
 
-def _measure(session: Session, steps: int) -> dict[str, Any]:
+def _frames(folder: Path, size: tuple[int, int]) -> DataConfig:
+    count = 16 if size == FRAME else 4
+    return make_demo(folder, source=count, target=count, evaluation=1, size=size)
+
+
+def _words(changes: dict[str, Any]) -> str:
+    return ", ".join(f"{path}={value}" for path, value in changes.items())
+
+
+def _session(changes: dict[str, Any], data: DataConfig, device: str, path: Path) -> Session:
+    base = {
+        "network.weights": "none", "mask.block_size": 16, "training.device": device, "training.source_steps": 0,
+        "training.steps": 10_000, "training.batch_size": 2, "training.pseudo_label_threshold": 0.0,
+    }  # fmt: skip
+    config = with_changes(RunConfig(data=data), {**base, **changes})
+    run = create_run(config, path)
+    session = Session(config, run, list_run(run), None)
     session.begin_adaptation()
-    total = WARM_UP + 2 * steps
-    with Prefetcher(session.make_batch, 0, total, session.config.data.loader_threads) as batches:
+    return session
+
+
+def _measure(sessions: list[Session], steps: int) -> dict[str, Any]:
+    session, device = sessions[0], sessions[0].compute.device
+    cached = session.make_batch(0)
+    work: dict[str, Callable[[], Any]] = {"cached": lambda: session.train_step(cached)}
+    work["plain"] = lambda: _plain(session, cached)
+    if len(sessions) > 1:
+        work["variant"] = lambda: sessions[1].train_step(cached)
+    for run in work.values():
         for _ in range(WARM_UP):
-            session.train_step(next(batches))
-        seconds, waits = [], []
-        for _ in range(steps):
-            started = time.perf_counter()
-            batch = next(batches)
-            waits.append(time.perf_counter() - started)
-            session.train_step(batch)
-            _synchronise(session.compute.device)
-            seconds.append(time.perf_counter() - started)
-        cached = [next(batches) for _ in range(min(steps, 4))]
-    parts = _profile(session, cached)
-    median = statistics.median(seconds)
+            run()
+    reset_peak_memory(device)
+    waits: list[float] = []
+    found: dict[str, list[float]] = {name: [] for name in ("step", *work)}
+    with Prefetcher(session.make_batch, 0, WARM_UP + steps, session.config.data.loader_threads) as batches:
+        work["step"] = lambda: _loaded_step(session, batches, waits)
+        for _ in range(WARM_UP + steps):
+            for name, run in work.items():
+                found[name].append(_timed(device, run))
+    seconds = {name: values[WARM_UP:] for name, values in found.items()}
+    memory = peak_memory_gib(device)
+    median = {name: statistics.median(values) for name, values in seconds.items()}
+    ratio = {name: statistics.median(_ratios(seconds["cached"], values)) for name, values in seconds.items()}
     return {
-        "seconds_per_step": median,
-        "images_per_second": 2 * session.config.training.batch_size / median,
-        "memory_gib": memory_gib(session.compute.device),
-        "parts": {"data wait": statistics.median(waits), **parts},
+        "seconds_per_step": median["step"],
+        "images_per_second": (len(cached.source_image) + len(cached.target_image)) / median["step"],
+        "memory_gib": memory,
+        "step_to_plain": ratio["plain"],
+        "loaded_to_cached": 1 / ratio["step"],
+        "variant_to_step": 1 / ratio["variant"] if "variant" in ratio else None,
+        "parts": {"data wait": statistics.median(waits[WARM_UP:]), **_profile(session, cached, min(steps, 4))},
     }
 
 
-def _profile(session: Session, batches: list[Any]) -> dict[str, float]:
+def _loaded_step(session: Session, batches: Iterator[Batch], waits: list[float]) -> None:
+    started = time.perf_counter()
+    batch = next(batches)
+    waits.append(time.perf_counter() - started)
+    session.train_step(batch)
+
+
+def _timed(device: str, run: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    run()
+    _synchronise(device)
+    return time.perf_counter() - started
+
+
+def _ratios(first: list[float], second: list[float]) -> list[float]:
+    return [a / b for a, b in zip(first, second, strict=True)]
+
+
+def _plain(session: Session, batch: Batch) -> None:
+    """Forward and backward of the student's images of a step, in the step's batches, and the teacher's forward."""
+    student, teacher = session.student, session.teacher
+    assert teacher is not None
+    images = session.to_device(batch)
+    source, target = (student.normalisation.apply(image) for image in (images.source, images.target))
+    twins = [target] * session.config.mask.views
+    batched = session.config.training.twin_forward is TwinForward.BATCHED
+    H, W = source.shape[-2:]
+    box = session.source_box(H, W)
+    for x in (source, source, *([torch.cat(twins)] if batched else twins)):
+        _backward(student(x, box=box).logits)
+    with torch.no_grad(), student.autocast():
+        teacher.logits(target)
+    student.network.zero_grad(set_to_none=True)
+
+
+def _backward(logits: Tensor) -> None:
+    logits.float().square().mean().backward()
+
+
+def _profile(session: Session, batch: Batch, steps: int) -> dict[str, float]:
     """Seconds per step of the step's labelled ranges."""
     on_cuda = session.compute.device.startswith("cuda")
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_cuda else [])]
     with profile(activities=activities) as profiler:
-        for batch in batches:
+        for _ in range(steps):
             session.train_step(batch)
         _synchronise(session.compute.device)
     found = {event.key: event for event in profiler.key_averages()}
     totals = {part: found[f"masktwins::{part}"] for part in PARTS if f"masktwins::{part}" in found}
     return {
-        part: (event.device_time_total if on_cuda else event.cpu_time_total) / 1e6 / len(batches)
+        part: (event.device_time_total if on_cuda else event.cpu_time_total) / 1e6 / steps
         for part, event in totals.items()
     }
 
@@ -121,14 +223,8 @@ def _synchronise(device: str) -> None:
         torch.cuda.synchronize(device)
 
 
-def _gemm_gflops(device: str, size: int = 1024) -> float:
+def gemm_gflops(device: str, size: int = 1024) -> float:
     """What the machine multiplies matrices at, in fp32, to read the other figures by."""
     a = torch.randn(size, size, device=device)
-    times = []
-    for _ in range(7):
-        _synchronise(device)
-        started = time.perf_counter()
-        torch.mm(a, a)
-        _synchronise(device)
-        times.append(time.perf_counter() - started)
+    times = [_timed(device, lambda: torch.mm(a, a)) for _ in range(7)]
     return 2 * size**3 / statistics.median(times) / 1e9

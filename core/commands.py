@@ -7,8 +7,9 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -19,6 +20,7 @@ from core.events import Model, RunControl
 from core.settings import apply_preset, load, parse_assignment, save, with_changes
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
+SAME_SIGNAL_S = 0.5
 
 
 class CommandError(RuntimeError):
@@ -56,6 +58,8 @@ def check(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int
                 print(f"          {path}")
             if len(problem.paths) > 5:
                 print(f"          … and {len(problem.paths) - 5} more")
+        if report.suggestion is not None:
+            print(f"Masks for crops of {crop[1]} × {crop[0]}: {report.suggestion.reason}")
         print("No errors." if report.ok else "Mend the errors before training.")
     return DONE if report.ok else FAILED
 
@@ -64,6 +68,7 @@ def init(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     if arguments.out.exists():
         raise CommandError(f"{arguments.out} exists already. Choose another name, or delete it.")
     config = with_changes(apply_preset(RunConfig(), arguments.preset), _data_changes(arguments))
+    config = _with_suggested_masks(config)
     try:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         save(config, arguments.out)
@@ -73,38 +78,82 @@ def init(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     return DONE
 
 
+def _with_suggested_masks(config: RunConfig) -> RunConfig:
+    """Block size and ratio by the source labels; unchanged where these cannot be listed yet."""
+    from core.data.listing import list_data
+    from core.data.suggest import suggest
+    from core.events import RunError
+
+    try:
+        listing = list_data(config.data, needs_target=False)
+    except RunError as error:
+        print(f"The masks are the preset's: {error}", file=sys.stderr)
+        return config
+    labels = [pair.label for pair in listing.source if pair.label is not None]
+    found = suggest(labels, listing.space, config.training.crop_hw)
+    print(found.reason)
+    changes = {"mask.block_size": found.block_size, "mask.block_fraction": 0.0, "mask.ratio": found.ratio}
+    return with_changes(config, changes)
+
+
 # Training ---------------------------------------------------------------------------------------
 
 
 def adapt(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    from core.data.listing import create_run
-    from core.runs import RunFolder, new_run_path
-
     if (arguments.config is None) == (arguments.resume is None):
         parser.error("adapt takes either RUN.toml or --resume DIR")
     changes = _assignments(arguments.changes, parser)
     control = _stoppable_control()
+    with _processes() as group:
+        run = _run_to_train(arguments, changes, control, group)
+        return _train(run, control, group, as_json=arguments.json)
+
+
+def _processes() -> AbstractContextManager[Any]:
+    """The processes that torchrun has started; None, and no torch loaded yet, for the ordinary one."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return nullcontext()
+    from core.training.distributed import processes
+
+    return processes()
+
+
+def _run_to_train(arguments: argparse.Namespace, changes: dict[str, Any], control: Any, group: Any) -> Any:
+    """The run to resume, or a new one, which the main process makes while the others wait."""
+    from core.data.listing import create_run
+    from core.runs import RunFolder, new_run_path
+
     if arguments.resume is not None:
         run = RunFolder(arguments.resume)
         if not RunFolder.is_run(run.path):
             raise CommandError(f"{run.path} is not a run: it has no run.toml.")
         if changes:
             control.change(changes)
-    else:
-        config = with_changes(load(arguments.config), changes)
-        path = arguments.out or new_run_path(arguments.config.resolve().parent, arguments.config.stem)
-        run = create_run(config, path)
-    return _train(run, control, as_json=arguments.json)
+        return run
+    if group is not None and arguments.out is None:
+        raise CommandError("Several processes need to be told where the run is: add --out DIR.")
+    config = with_changes(load(arguments.config), changes)
+    path = arguments.out or new_run_path(arguments.config.resolve().parent, arguments.config.stem)
+    if group is None or group.is_main:
+        create_run(config, path)
+    if group is not None:
+        group.wait()
+    return RunFolder(path)
 
 
-def _train(run: Any, control: Any, *, as_json: bool) -> int:
+def _train(run: Any, control: Any, group: Any, *, as_json: bool) -> int:
     from core.events import Finished
     from core.progress import TrainingBar
+    from core.training.distributed import SOLO
     from core.training.engine import adapt
 
+    group = group or SOLO
     with TrainingBar() as progress:
-        for event in adapt(control, run):
-            progress.show(event)
+        for event in adapt(control, run, group):
+            if group.is_main:
+                progress.show(event)
+            if isinstance(event, Finished) and not group.is_main:
+                return INTERRUPTED if event.stopped else DONE
             if isinstance(event, Finished):
                 return _report_run(event.result, stopped=event.stopped, as_json=as_json)
     raise AssertionError("the engine's last event is Finished")
@@ -120,6 +169,8 @@ def _report_run(result: Any, *, stopped: bool, as_json: bool) -> int:
                 print(
                     f"  {name:12} mIoU {result[name]['miou']:.1f}  pixel accuracy {result[name]['pixel_accuracy']:.1f}"
                 )
+        if result.get("verdict"):
+            print(f"  {result['verdict']}")
         if "gap_closed" in result:
             print(f"  gap closed   {result['gap_closed']}")
     if stopped:
@@ -137,13 +188,22 @@ def _assignments(texts: Sequence[str], parser: argparse.ArgumentParser) -> dict[
 
 
 def _stoppable_control() -> Any:
-    """A RunControl that the first Ctrl-C (or SIGTERM) stops with a checkpoint; the second ends the process at once."""
+    """A RunControl that the first Ctrl-C (or SIGTERM) stops with a checkpoint; a second Ctrl-C ends the process at once.
+
+    torchrun passes on to its processes what they were sent themselves: a signal that comes again right after the first is
+    the same one, and of SIGTERM (a cluster's end of time) every further one is.
+    """
 
     control = RunControl()
+    stopped_at = 0.0
 
     def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal stopped_at
         if control.stopping:
-            os._exit(INTERRUPTED)
+            if number == signal.SIGINT and time.monotonic() - stopped_at > SAME_SIGNAL_S:
+                os._exit(INTERRUPTED)
+            return
+        stopped_at = time.monotonic()
         control.stop()
         print("\nStopping with a checkpoint; press Ctrl-C again to end at once.", file=sys.stderr)
 
@@ -305,13 +365,18 @@ def _comparison_images(arguments: argparse.Namespace, config: RunConfig | None) 
 def bench(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     from core.bench import run_bench
 
-    result = run_bench(arguments.steps, arguments.device)
+    result = run_bench(arguments.steps, arguments.device, lambda name: print(name, file=sys.stderr), arguments.only)
     if arguments.json:
         _print_json(result)
         return DONE
     print(f"{result['device']}: {result['device_reason']}, torch {result['torch']}, {result['threads']} threads")
     for row in result["configurations"]:
-        print(f"{row['name']:28}{row['seconds_per_step']:8.3f} s/step {row['images_per_second']:8.1f} images/s")
+        print(
+            f"{row['name']:44}{row['seconds_per_step']:8.3f} s/step{row['images_per_second']:7.1f} images/s"
+            f"{row['memory_gib']:6.1f} GiB  step/plain {row['step_to_plain']:.2f}  loaded/cached {row['loaded_to_cached']:.2f}"
+        )
+        if row["variant"]:
+            print(f"    {row['variant']}: ×{row['variant_to_step']:.2f}")
         print("    " + "  ".join(f"{part} {seconds:.3f}" for part, seconds in row["parts"].items()))
     return DONE
 

@@ -23,6 +23,7 @@ from torch.export import Dim, ExportedProgram
 
 from core.export.errors import ExportError
 from core.labels import LabelSpace
+from core.networks.hrda import SMALLEST_CELLS, Hrda
 from core.networks.segmenter import Segmenter, resize, smallest_cells
 
 Run = Callable[[np.ndarray], np.ndarray]  # image to logits, both float32
@@ -38,15 +39,14 @@ class PortableSegmenter(nn.Module):
 
     Padding and cropping select rows and columns by index, because padding and slicing by computed amounts make
     torch.export guard the sizes it saw. Gives what the segmenter gives, resized to the image; only a side below 64
-    pixels that is a multiple of the stride is padded here and not there.
+    pixels that is a multiple of the stride is padded here and not there, with HRDA also a side of exactly one stride.
     """
 
     def __init__(self, segmenter: Segmenter) -> None:
         super().__init__()
-        self.encoder = segmenter.encoder
-        self.head = segmenter.head
+        self.segmenter = segmenter
         self.stride = segmenter.stride
-        self.smallest = smallest_cells(segmenter.stride)
+        self.smallest = max(smallest_cells(segmenter.stride), SMALLEST_CELLS if isinstance(segmenter, Hrda) else 0)
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(segmenter.normalisation.mean).view(1, 3, 1, 1))
@@ -61,7 +61,7 @@ class PortableSegmenter(nn.Module):
             torch.arange(longer, device=image.device).clamp(max=side - 1)
             for longer, side in zip(padded, (height, width), strict=True)
         )
-        logits = self.head(self.encoder(normalised.index_select(2, rows).index_select(3, columns)))
+        logits = self.segmenter.fitting_logits(normalised.index_select(2, rows).index_select(3, columns))
         logits = resize(logits, (padded[0], padded[1]))
         return logits.index_select(2, torch.arange(height, device=image.device)).index_select(
             3, torch.arange(width, device=image.device)

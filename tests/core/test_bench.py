@@ -1,12 +1,25 @@
+import pytest
+
 from core import bench
+from core.events import RunError
 
 
 def test_every_part_of_the_step_is_measured(monkeypatch):
     changes = {"network.encoder": "tu-test_resnet", "training.crop_size": 32, "training.threads": 1}
-    monkeypatch.setattr(bench, "CASES", (bench.Case("tiny", changes),))
+    monkeypatch.setattr(bench, "CASES", (bench.Case("tiny", changes, {"training.twin_forward": "separate"}),))
     result = bench.run_bench(steps=2, device="cpu")
     (row,) = result["configurations"]
     assert row["seconds_per_step"] > 0
     assert set(row["parts"]) == {"data wait", *bench.PARTS}
     assert all(seconds > 0 for seconds in row["parts"].values())
     assert result["gemm_gflops"] > 0
+    assert row["step_to_plain"] > 0
+    assert row["loaded_to_cached"] > 0
+    assert row["variant_to_step"] > 0
+    assert row["variant"] == "training.twin_forward=separate"
+    assert row["memory_gib"] > 0
+
+
+def test_a_configuration_that_is_not_there_is_answered_with_those_that_are():
+    with pytest.raises(RunError, match=r"'tram'.*daformer mit_b0"):
+        bench.run_bench(steps=1, device="cpu", only="tram")

@@ -99,7 +99,10 @@ def test_adapt_json_and_run_folder(trained, capsys):
     run = trained / "runs" / "dusk-01"
     assert main(["adapt", "--resume", str(run), "--json"]) == 0
     result = last_json(capsys)
-    assert set(result) == {"run", "steps", "seconds_per_step", "checkpoint", "source_only", "student", "teacher"}
+    assert set(result) == {
+        "run", "steps", "seconds_per_step", "checkpoint", "best_checkpoint", "verdict",
+        "source_only", "student", "teacher",
+    }  # fmt: skip
     assert result["steps"] == 5
     assert set(result["teacher"]) == {"miou", "pixel_accuracy", "per_class", "confusion"}
     assert {p.name for p in run.iterdir()} >= {
