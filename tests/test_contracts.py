@@ -34,7 +34,9 @@ PLANTS = [
 WITHOUT_TORCH = (
     "core.config", "core.settings", "core.events", "core.labels", "core.pixels", "core.render", "core.runs",
     "core.data.folders", "core.data.recognise", "core.data.reading", "core.data.check", "core.data.demo",
-    "core.data.prefetch", "core.method.masks", "core.cli",
+    "core.data.prefetch", "core.data.suggest", "core.data.counting", "core.data.cropping",
+    "core.data.rare_classes", "core.evaluation.choice", "core.method.masks",
+    "core.cli",
 )  # fmt: skip
 
 
