@@ -18,6 +18,8 @@ from core.events import (
     Evaluated,
     Event,
     Finished,
+    HealthMeasured,
+    Model,
     Paused,
     PhaseStarted,
     Preparing,
@@ -30,6 +32,7 @@ from core.events import (
 )
 from core.runs import RunFolder, new_run_path
 from masktwins_gui.models.curves import CurveStore, Mark
+from masktwins_gui.models.health import HealthModel, reading, readings
 from masktwins_gui.models.previews import PreviewHistory
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.runs import RunInfo, RunsModel, list_runs
@@ -52,6 +55,7 @@ class Controller(QObject):
     started = Signal(object)  # RunStarted
     stepped = Signal(object)  # StepDone, the newest of a drain
     evaluated = Signal(object)  # Evaluated
+    run_shown = Signal(object)  # Path of the run whose curves are shown, or None
     ended = Signal(object)  # Finished
     failed = Signal(str, str)  # what happened, details
 
@@ -61,6 +65,7 @@ class Controller(QObject):
         self.state = RunState.IDLE
         self.losses = CurveStore(parent=self)
         self.quality = CurveStore(smoothing=0.0, parent=self)
+        self.health = HealthModel(self)
         self.previews = PreviewHistory(parent=self)
         self.runs = RunsModel(self)
         self.jobs = JobPool(parent=self)
@@ -142,26 +147,27 @@ class Controller(QObject):
         """Load the curves of a run that is not training."""
         if self.state.active:
             return
-        self.jobs.submit("metrics", lambda _: RunFolder(run.path).metrics(), self._show_metrics)
 
-    def _show_metrics(self, rows: list[dict[str, str]]) -> None:
-        if not self.state.active:
-            self.losses.clear()
-            self.quality.clear()
-            self._add_rows(rows)
+        def show(rows: list[dict[str, str]]) -> None:
+            if not self.state.active and run.path.parent.parent == self.project.folder:  # which may have changed since
+                self._clear()
+                self._add_rows(rows, run.source_steps)
+                self.health.set_verdict(run.verdict)
+                self.run_shown.emit(run.path)
 
-    def _add_rows(self, rows: list[dict[str, str]]) -> None:
+        self.jobs.submit("metrics", lambda _: RunFolder(run.path).metrics(), show)
+
+    def _add_rows(self, rows: list[dict[str, str]], source_steps: int) -> None:
+        """Show rows of metrics.csv, whose columns are those of the version that wrote it."""
+        parsed = [(int(row["step"]), {n: _number(v) for n, v in row.items()}) for row in rows if _has_step(row)]
         losses, quality = [], []
-        for row in rows:
-            numbers = {name: _number(value) for name, value in row.items()}
-            step = int(numbers.pop("step"))
-            losses.append((step, {n: numbers[n] for n in LOSS_NAMES if not math.isnan(numbers.get(n, math.nan))}))
-            scores = {
-                n.removesuffix("_miou"): v for n, v in numbers.items() if n.endswith("_miou") and not math.isnan(v)
-            }
-            quality.append((step, scores))
+        for step, numbers in parsed:
+            known = {name: value for name, value in numbers.items() if not math.isnan(value)}
+            losses.append((step, {n: known[n] for n in LOSS_NAMES if n in known}))
+            quality.append((step, {n.removesuffix("_miou"): v for n, v in known.items() if n.endswith("_miou")}))
         self.losses.add(losses)
         self.quality.add(quality)
+        self.health.add(readings(parsed, source_steps))
 
     def _on_path(self) -> None:
         if not self.state.active and (self.run_path is None or self.run_path.parent.parent != self.project.folder):
@@ -176,6 +182,7 @@ class Controller(QObject):
         self._mailbox = Mailbox()
         self._worker = TrainingWorker(make_run, self._mailbox, self._engine, self)
         self._worker.finished.connect(self._on_finished)
+        self.run_shown.emit(path)
         self._set_state(RunState.PREPARING)
         self.message.emit(self.tr("Preparing …"))
         self._worker.start()
@@ -218,6 +225,8 @@ class Controller(QObject):
             case Evaluated(step, model, scores):
                 self.quality.add([(step, {model.value: scores.miou})])
                 self.evaluated.emit(event)
+            case HealthMeasured(step, model, values, score):
+                self.health.add([reading(step, values, score, is_source=model is Model.SOURCE)])
             case PreviewReady():
                 self.previews.add(event)
             case CheckpointSaved(step, path):
@@ -240,19 +249,21 @@ class Controller(QObject):
                     self._set_state(RunState.RUNNING)
                 self.message.emit(self.tr("Going on from step {0}").format(step))
             case Finished():
+                self.health.set_verdict(str(event.result.get("verdict") or ""))
                 self.ended.emit(event)
 
     def _on_started(self, event: RunStarted) -> None:
         if event.first_step:
-            self._add_rows([row for row in self._old_rows if int(row["step"]) <= event.first_step])
+            old = [row for row in self._old_rows if _has_step(row) and int(row["step"]) <= event.first_step]
+            self._add_rows(old, event.source_steps)
         self.started.emit(event)
         if self.state is RunState.PREPARING:
             self._set_state(RunState.RUNNING)
         self.message.emit(self.tr("Training on {0}: {1}").format(event.device, event.device_reason))
 
     def _mark(self, mark: Mark) -> None:
-        self.losses.mark(mark)
-        self.quality.mark(mark)
+        for curves in (self.losses, self.quality, self.health.curves):
+            curves.mark(mark)
 
     def _send_changes(self, config: RunConfig) -> None:
         """Pass what changed since the last time to the engine; undo is another change."""
@@ -270,13 +281,19 @@ class Controller(QObject):
     def _clear(self) -> None:
         self.losses.clear()
         self.quality.clear()
+        self.health.clear()
         self.previews.clear()
+        self.run_shown.emit(None)
 
     def _set_state(self, state: RunState) -> None:
         if state is not self.state:
             log.info("run: %s -> %s", self.state, state)
             self.state = state
             self.state_changed.emit(state)
+
+
+def _has_step(row: dict[str, str]) -> bool:
+    return row.get("step", "").isdecimal()
 
 
 def _number(text: str) -> float:

@@ -65,7 +65,7 @@ class MainWindow(QMainWindow):
         c = self.controller
         self.data = DataPage(self.project, self.dataset, c.jobs)
         self.masks = MasksPage(self.project, self.dataset, c.jobs)
-        self.train = TrainPage(self.project, self.dataset, c.runs, (c.losses, c.quality), c.previews)
+        self.train = TrainPage(self.project, self.dataset, c.runs, (c.losses, c.quality), c.health, c.previews)
         self.inspect = InspectPage(self.project, self.dataset, c.runs, c.jobs, c.inference)
         self.export = ExportPage(self.project, self.dataset, c.runs, c.inference)
         self.pages = {name: getattr(self, name) for name in PAGES}
@@ -139,6 +139,8 @@ class MainWindow(QMainWindow):
         self.train.pause_requested.connect(c.pause)
         self.train.continue_requested.connect(c.resume)
         self.train.stop_requested.connect(c.stop)
+        self.train.summary.chosen.connect(c.show_run)
+        c.run_shown.connect(self.train.summary.show_run)
         c.state_changed.connect(self._on_run_state)
         c.message.connect(self.train.show_message)
         c.warned.connect(self.train.show_warning)

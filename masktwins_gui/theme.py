@@ -70,7 +70,7 @@ QLineEdit[invalid="true"], QComboBox[invalid="true"] {{ border: 1px solid {bad};
 QMenuBar {{ background-color: {surface}; border: none; border-bottom: 1px solid {border}; }}
 QStatusBar {{ background-color: {surface}; border: none; border-top: 1px solid {border}; }}
 QStatusBar QWidget {{ background-color: transparent; }}
-QTabBar::tab:top {{ padding: 5px 12px; }}
+QTabBar::tab:top {{ padding: 5px 9px; }}
 QSplitter {{ background-color: {window}; }}
 QSplitter::handle {{ background-color: {window}; border: none; image: none; }}
 QSplitter::handle:hover {{ background-color: {accent}; }}

@@ -11,7 +11,16 @@ from PySide6.QtCore import QObject, Signal
 from core.config import DataConfig
 from core.data.folders import Pair, Problem, scan
 from core.data.recognise import resolve_space
+from core.data.suggest import Suggestion
 from core.labels import LabelSpace, LabelSpaceError
+
+
+def listed_from(data: DataConfig) -> tuple[Any, ...]:
+    """What the listing and the check depend on; the other settings of [data] say how crops are drawn."""
+    return (
+        data.source_images, data.source_labels, data.target_images, data.target_labels, data.evaluation_images,
+        data.label_space,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,13 +70,18 @@ class DatasetModel(QObject):
         self.holdings = Holdings()
         self.report: Any = None  # core.data.check.Report of these very folders, or None
         self.num_errors = 0
+        self.suggestions: dict[tuple[int, int], Suggestion] = {}  # of the masks, by (height, width) of the crops
 
     def set_holdings(self, holdings: Holdings) -> None:
         self.holdings, self.report, self.num_errors = holdings, None, 0
+        self.suggestions.clear()
         self.changed.emit()
 
-    def set_report(self, report: Any) -> None:
+    def set_report(self, report: Any, crop_hw: tuple[int, int]) -> None:
+        """`crop_hw`: the crops that the check was made for."""
         self.report = report
+        if report.suggestion is not None:
+            self.suggestions[crop_hw] = report.suggestion
         self.num_errors = sum(problem.severity == "error" for problem in report.problems)
         self.checked.emit()
 

@@ -9,7 +9,8 @@ import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
 
-from core.config import MaskConfig, MaskStrategy
+from core.config import DataConfig, MaskConfig
+from core.data.cropping import cut
 from core.data.folders import Pair
 from core.data.reading import ReadError, read_image, read_label
 from core.labels import LabelSpace
@@ -47,38 +48,35 @@ class Twins:
     """The mask preview: RGB uint8 (H, W, 3), and how often the pixels are shown."""
 
     original: np.ndarray
-    first: np.ndarray | None
-    second: np.ndarray | None
-    together: np.ndarray | None
-    once: float  # share of pixels that exactly one twin shows
-    both: float
+    views: tuple[np.ndarray, ...]  # `mask.views`, two, one or none
+    together: np.ndarray | None  # what the views show between them; None for fewer than two
+    hidden: tuple[float, ...]  # share of the pixels that each view hides
+    once: float  # share of pixels that exactly one view shows
+    both: float  # … two views
     never: float
-    hidden: float  # share that twin A hides
+    block: int  # side of a block in pixels
 
 
 def draw_twins(image: np.ndarray, mask: MaskConfig, crop_hw: tuple[int, int], seed: int) -> Twins:
     """Mask the middle crop of an image by the very code that trains."""
     crop = centre_crop(image, crop_hw)
     height, width = crop.shape[:2]
-    if mask.strategy is MaskStrategy.OFF:
-        return Twins(crop, None, None, None, 0.0, 0.0, 0.0, 0.0)
     keeps = [keep[0, 0] for keep in draw_keep_masks(mask, 1, height, width, np.random.default_rng(seed))]
-    seen = np.sum(keeps, axis=0)
-    pictures = [masked_picture(crop, keep) for keep in keeps]
+    seen = np.sum(keeps, axis=0) if keeps else np.ones((height, width), np.int64)
     return Twins(
         original=crop,
-        first=pictures[0],
-        second=pictures[1] if len(pictures) > 1 else None,
-        together=masked_picture(crop, seen > 0) if len(pictures) > 1 else None,
+        views=tuple(masked_picture(crop, keep) for keep in keeps),
+        together=masked_picture(crop, seen > 0) if len(keeps) > 1 else None,
+        hidden=tuple(float(1 - keep.mean()) for keep in keeps),
         once=float((seen == 1).mean()),
         both=float((seen == 2).mean()),
         never=float((seen == 0).mean()),
-        hidden=float(1 - keeps[0].mean()),
+        block=mask.block_pixels(height, width),
     )
 
 
 def centre_crop(image: np.ndarray, crop_hw: tuple[int, int]) -> np.ndarray:
-    """The middle of an image, at most (height, width) pixels."""
-    height, width = min(crop_hw[0], image.shape[0]), min(crop_hw[1], image.shape[1])
-    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-    return np.ascontiguousarray(image[top : top + height, left : left + width])
+    """The middle of an image, (height, width) pixels, as training cuts it: one too small is enlarged first."""
+    unscaled = DataConfig(scale_min=1, scale_max=1, flip=False)
+    no_label = np.zeros(image.shape[:2], np.uint8)
+    return cut(image, no_label, crop_hw, unscaled, np.array([0.0, 0.5, 0.5, 1.0])).image

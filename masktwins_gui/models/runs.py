@@ -31,6 +31,7 @@ class RunInfo:
     best: str | None
     scores: dict[str, Any]
     source_steps: int = 0
+    verdict: str = ""  # whether adaptation helped, told without labels; empty for runs that have not ended
 
     @property
     def name(self) -> str:
@@ -71,6 +72,7 @@ def read_run(path: Path) -> RunInfo | None:
         best=status.get("best_checkpoint"),
         scores=dict(status.get("scores") or {}),
         source_steps=config.training.source_steps,
+        verdict=str((status.get("result") or {}).get("verdict") or ""),
     )
 
 

@@ -15,7 +15,6 @@ from PySide6.QtWidgets import (
     QScrollArea,
     QSplitter,
     QStackedWidget,
-    QTableView,
     QTabWidget,
     QVBoxLayout,
     QWidget,
@@ -28,15 +27,17 @@ from core.data.folders import Severity
 from masktwins_gui import theme
 from masktwins_gui.models.beside import ROLES, propose
 from masktwins_gui.models.classes import ClassesModel
-from masktwins_gui.models.dataset import DatasetModel, Holdings, take_stock
+from masktwins_gui.models.dataset import DatasetModel, Holdings, listed_from, take_stock
 from masktwins_gui.models.problems import ProblemsModel
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.services import Handle, Jobs, TaskContext
 from masktwins_gui.models.states import PageState, RunState
+from masktwins_gui.widgets.config_form import ConfigForm
 from masktwins_gui.widgets.domain_card import DomainCard
 from masktwins_gui.widgets.empty_state import EmptyState
 from masktwins_gui.widgets.file_list import FileListDialog
 from masktwins_gui.widgets.folder_field import FolderField, dropped_folders
+from masktwins_gui.widgets.tables import plain_table
 from masktwins_gui.widgets.thumbnails import ThumbnailPanel
 
 CHECK_DELAY_MS = 400
@@ -60,12 +61,13 @@ class DataPage(QWidget):
         self.fields = {role: self._field(role) for role in ROLES}
         self._make_check()
         self.classes = ClassesModel(self)
-        self.class_table = _table("data.classes", self.tr("Classes"))
+        self.class_table = plain_table("data.classes", self.tr("Classes"))
         self.class_table.setModel(self.classes)
         self.recognition = theme.label("", "muted")
         self.recognition.setWordWrap(True)
         self.thumbnails = ThumbnailPanel(dataset, jobs)
         self.domains = DomainCard()
+        self.form = ConfigForm(project, [s for s in settings.settings("data") if s.kind != "path"], name="data.form")
         self.empty = EmptyState(
             "data",
             self.tr("Start with two cameras"),
@@ -94,7 +96,7 @@ class DataPage(QWidget):
         self.progress = QProgressBar()
         self.progress.setObjectName("data.progress")
         self.problems = ProblemsModel(self)
-        self.problem_table = _table("data.problems", self.tr("Problems"))
+        self.problem_table = plain_table("data.problems", self.tr("Problems"))
         self.problem_table.setModel(self.problems)
         self.files_button = QPushButton(self.tr("Show files …"))
         self.files_button.setObjectName("data.show_files")
@@ -179,6 +181,8 @@ class DataPage(QWidget):
         self.tabs.addTab(self.thumbnails, self.tr("Images"))
         self.tabs.addTab(classes, self.tr("Classes"))
         self.tabs.addTab(self.domains, self.tr("Domains"))
+        self.tabs.addTab(_scrolled(self.form), self.tr("Settings"))
+        self.tabs.setTabToolTip(3, self.tr("How the images are read, cropped and drawn"))
         right = QWidget()
         right_column = QVBoxLayout(right)
         right_column.setContentsMargins(6, 12, 12, 12)
@@ -202,7 +206,8 @@ class DataPage(QWidget):
             self.fields[role].set_note(str(error), "error")
 
     def _on_project(self, config: RunConfig) -> None:
-        if config.data == self._data:
+        if self._data is not None and listed_from(config.data) == listed_from(self._data):
+            self._data = config.data
             return
         self.cancel_check()
         self._data = config.data
@@ -261,6 +266,7 @@ class DataPage(QWidget):
         """A run keeps the folders that it was started with."""
         for field in self.fields.values():
             field.setEnabled(not state.active)
+        self.form.set_running(state.active)
 
     # Check -------------------------------------------------------------------------------------
 
@@ -274,8 +280,11 @@ class DataPage(QWidget):
         def work(task: TaskContext) -> Report:
             return check(data, crop_hw, progress=task.progress, cancelled=task.cancelled)
 
+        def show(report: Report) -> None:
+            self._show_report(report, crop_hw)
+
         self._set_checking(True)
-        self._check = self._jobs.submit("check", work, self._show_report, self._check_failed, self._show_progress)
+        self._check = self._jobs.submit("check", work, show, self._check_failed, self._show_progress)
 
     def cancel_check(self) -> None:
         self._check_timer.stop()
@@ -290,10 +299,10 @@ class DataPage(QWidget):
         self.progress.setValue(done)
         self.progress.setFormat(self.tr("{0} of {1} files").format(done, total))
 
-    def _show_report(self, report: Report) -> None:
+    def _show_report(self, report: Report, crop_hw: tuple[int, int]) -> None:
         self._check = None
         self._set_checking(False)
-        self._dataset.set_report(report)
+        self._dataset.set_report(report, crop_hw)
         self.problems.set_problems(report.problems)
         if report.space is not None:
             self.classes.set_space(report.space, report.statistics.class_shares)
@@ -373,16 +382,15 @@ class DataPage(QWidget):
                 return
 
 
-def _table(name: str, title: str) -> QTableView:
-    table = QTableView()
-    table.setObjectName(name)
-    table.setAccessibleName(title)
-    table.setSelectionBehavior(QTableView.SelectionBehavior.SelectRows)
-    table.setSelectionMode(QTableView.SelectionMode.SingleSelection)
-    table.setEditTriggers(QTableView.EditTrigger.NoEditTriggers)
-    table.setShowGrid(False)
-    table.setWordWrap(True)
-    table.setTabKeyNavigation(False)
-    table.verticalHeader().hide()
-    table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-    return table
+def _scrolled(widget: QWidget) -> QScrollArea:
+    """The widget at the top of an area that scrolls."""
+    inner = QWidget()
+    column = QVBoxLayout(inner)
+    column.setContentsMargins(10, 10, 14, 10)
+    column.addWidget(widget)
+    column.addStretch(1)
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(inner)
+    return area

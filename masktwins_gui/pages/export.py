@@ -64,7 +64,7 @@ class ExportPage(QWidget):
         self.setObjectName("export")
         self._project, self._dataset, self._runs, self._inference = project, dataset, runs, inference
         self._task: Handle | None = None
-        self._chosen_by_hand = False  # else the choice follows the run as it grows
+        self._chosen_by_hand: set[QComboBox] = set()  # the others follow the newest run as it grows
         self.run_box = _combo("export.source_run", self.tr("Run"))
         self.model_box = _combo("export.checkpoint", self.tr("Checkpoint and model"))
         self._make_formats()
@@ -126,7 +126,8 @@ class ExportPage(QWidget):
         self._runs.modelReset.connect(self._on_runs)
         self.run_box.currentIndexChanged.connect(self._on_run)
         self.model_box.currentIndexChanged.connect(self._say_elsewhere)
-        self.model_box.activated.connect(self._choose_by_hand)
+        for combo in (self.run_box, self.model_box):
+            combo.activated.connect(lambda _, combo=combo: self._chosen_by_hand.add(combo))
         self.folder.chosen.connect(self._say_elsewhere)
         for box in self.formats.values():
             box.toggled.connect(self._update_button)
@@ -198,7 +199,7 @@ class ExportPage(QWidget):
 
     def _on_runs(self) -> None:
         runs = [run for run in self._runs.runs if run.checkpoints or run.has_source]
-        kept = self.run_box.currentData()
+        kept = self.run_box.currentData() if self.run_box in self._chosen_by_hand else None
         kept_path = kept.path if isinstance(kept, RunInfo) else None
         blocker = QSignalBlocker(self.run_box)
         self.run_box.clear()
@@ -223,7 +224,7 @@ class ExportPage(QWidget):
             "step {0}": self.tr("step {0}"),
         }
         offered = choices(run, words)
-        kept = self.model_box.currentData() if self._chosen_by_hand else None
+        kept = self.model_box.currentData() if self.model_box in self._chosen_by_hand else None
         blocker = QSignalBlocker(self.model_box)
         self.model_box.clear()
         for choice in offered:
@@ -234,9 +235,6 @@ class ExportPage(QWidget):
         if self.folder.path is None or self.folder.path.name == "export":
             self.folder.set_path(run.path / "export")
         self._say_elsewhere()
-
-    def _choose_by_hand(self) -> None:
-        self._chosen_by_hand = True
 
     def _chosen_formats(self) -> tuple[str, ...]:
         return tuple(name for name, box in self.formats.items() if box.isChecked())

@@ -111,7 +111,7 @@ class InspectPage(QWidget):
         self.run.currentIndexChanged.connect(self._on_run)
         self.first.currentIndexChanged.connect(self._on_models)
         self.second.currentIndexChanged.connect(self._on_models)
-        for combo in (self.first, self.second):
+        for combo in (self.run, self.first, self.second):
             combo.activated.connect(lambda _, combo=combo: self._chosen_by_hand.add(combo))
         self.images.wanted.connect(self._make_thumbnail)
         self.list.selectionModel().currentChanged.connect(self._predict)
@@ -194,7 +194,7 @@ class InspectPage(QWidget):
 
     def _on_runs(self) -> None:
         runs = [run for run in self._runs.runs if run.checkpoints or run.has_source]
-        kept = self.run.currentData()
+        kept = self.run.currentData() if self.run in self._chosen_by_hand else None  # else the newest run
         kept_path = kept.path if isinstance(kept, RunInfo) else None
         blocker = QSignalBlocker(self.run)
         self.run.clear()
@@ -255,6 +255,9 @@ class InspectPage(QWidget):
 
     def _on_dataset(self) -> None:
         self._filter(self.filter.text())
+        first, second = self._chosen()
+        if first and second:
+            self._show_known_scores(first, second)  # the classes' colours have come
         self.panel.set_possible(bool(self._dataset.pairs("evaluation")))
 
     def _filter(self, text: str) -> None:

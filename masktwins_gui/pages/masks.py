@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from core import settings
-from core.config import MaskStrategy, RunConfig
+from core.config import MaskLevel, MaskStrategy
 from core.data.reading import read_image
 from masktwins_gui import theme
 from masktwins_gui.models.dataset import DatasetModel
@@ -29,8 +29,10 @@ from masktwins_gui.models.states import PageState, RunState
 from masktwins_gui.widgets.config_form import ConfigForm
 from masktwins_gui.widgets.empty_state import EmptyState
 from masktwins_gui.widgets.image_view import ImageView, Viewport
+from masktwins_gui.widgets.mask_advice import MaskAdvice
 
 PREVIEW_DELAY_MS = 30
+VIEWS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 
 
 class MasksPage(QWidget):
@@ -45,11 +47,11 @@ class MasksPage(QWidget):
         self.setObjectName("masks")
         self._project, self._dataset, self._jobs = project, dataset, jobs
         self._index, self._seed = 0, 0
+        self._num_views = 0
         self._loaded: tuple[Path, np.ndarray] | None = None  # the image last read, so that sliders do not read again
 
         self.form = ConfigForm(project, settings.settings("mask", "augment"), name="masks.form")
-        self.advice = theme.label("", "muted")
-        self.advice.setWordWrap(True)
+        self.advice = MaskAdvice(project, dataset, jobs)
         self._make_buttons()
         self.image_name = theme.label("", "muted")
         self.image_name.setMinimumWidth(40)
@@ -71,21 +73,36 @@ class MasksPage(QWidget):
         self._connect()
         self._update_history()
         self._on_dataset()
-        self._on_project(project.config)
+        self._on_project()
 
     def _make_views(self) -> None:
         viewport = Viewport(self)
-        self.views = {
-            name: ImageView(title, viewport)
-            for name, title in (
-                ("original", self.tr("Target crop")),
-                ("first", self.tr("Twin A")),
-                ("second", self.tr("Twin B")),
-                ("together", self.tr("A and B together")),
-            )
-        }
+        names = ("original", *VIEWS, "together")
+        self.views = {name: ImageView("", viewport, self) for name in names}
+        self.views["original"].set_caption(self.tr("Target crop"))
         for name, view in self.views.items():
             view.setObjectName(f"masks.view.{name}")
+        self.grid = QGridLayout()
+        self.grid.setSpacing(8)
+        self._arrange(2)
+
+    def _arrange(self, num_views: int) -> None:
+        """Lay out the crop, as many views and their sum."""
+        if num_views == self._num_views:
+            return
+        self._num_views = num_views
+        shown = ["original", *VIEWS[:num_views], "together"]
+        columns = 2 if len(shown) <= 4 else 3 if len(shown) <= 9 else 4
+        for name, view in self.views.items():
+            self.grid.removeWidget(view)
+            if name in shown:
+                self.grid.addWidget(view, *divmod(shown.index(name), columns))
+            view.setVisible(name in shown)
+        pair = num_views == 2
+        for name, letter in zip(VIEWS, "ABCDEFGH", strict=True):
+            self.views[name].set_caption((self.tr("Twin {0}") if pair else self.tr("View {0}")).format(letter))
+        together = self.tr("A and B together") if pair else self.tr("All {0} together").format(num_views)
+        self.views["together"].set_caption(together)
 
     def _make_buttons(self) -> None:
         self.previous = _button("masks.previous", "left", self.tr("Previous image (←)"))
@@ -146,15 +163,11 @@ class MasksPage(QWidget):
         bar.addWidget(self.image_name, 1)
         for widget in (self.undo, self.redo, self.reroll):
             bar.addWidget(widget)
-        grid = QGridLayout()
-        grid.setSpacing(8)
-        for index, view in enumerate(self.views.values()):
-            grid.addWidget(view, index // 2, index % 2)
         preview = QWidget()
         preview_column = QVBoxLayout(preview)
         preview_column.setContentsMargins(6, 12, 12, 12)
         preview_column.addLayout(bar)
-        preview_column.addLayout(grid, 1)
+        preview_column.addLayout(self.grid, 1)
         preview_column.addWidget(self.proof)
         return preview
 
@@ -183,14 +196,7 @@ class MasksPage(QWidget):
         self.state_changed.emit(PageState.READY if pairs else PageState.EMPTY, 0)
         self._timer.start()
 
-    def _on_project(self, config: RunConfig) -> None:
-        side = min(config.training.crop_hw)
-        suggested = max(1, round(side / 16))
-        self.advice.setText(
-            self.tr("Suggested block size: {0} px, 1/16 of the {1} px crop, the paper's proportion.").format(
-                suggested, side
-            )
-        )
+    def _on_project(self, *_: object) -> None:
         self._timer.start()
 
     def _preview(self) -> None:
@@ -211,9 +217,14 @@ class MasksPage(QWidget):
     def _show(self, result: tuple[Path, np.ndarray, Twins]) -> None:
         path, image, twins = result
         self._loaded = (path, image)
+        self._arrange(max(2, len(twins.views)))
+        pictures = {
+            "original": twins.original,
+            "together": twins.together,
+            **dict(zip(VIEWS, twins.views, strict=False)),
+        }
         for name, view in self.views.items():
-            view.set_hint("")
-            view.set_picture(getattr(twins, name))
+            view.set_picture(pictures.get(name))
         self.proof.setText(self._explain(twins))
 
     def _failed(self, message: str, details: str) -> None:
@@ -222,23 +233,31 @@ class MasksPage(QWidget):
         self.proof.setText(message)
 
     def _explain(self, twins: Twins) -> str:
-        strategy = self._project.config.mask.strategy
+        mask = self._project.config.mask
         height, width = twins.original.shape[:2]
-        match strategy:
+        pixels = f"{height * width:,}".replace(",", " ")
+        exact = self.tr("each of the {0} pixels is shown exactly once").format(pixels)
+        proof = exact if twins.once == 1 else self.tr("{0:.1%} of the pixels are shown once").format(twins.once)
+        match mask.strategy:
+            case MaskStrategy.COMPLEMENTARY if len(twins.views) > 2:
+                least, most = min(twins.hidden), max(twins.hidden)
+                text = self.tr("Each of {0} views hides {1:.0%} to {2:.0%}: {3}.")
+                text = text.format(len(twins.views), least, most, proof)
             case MaskStrategy.COMPLEMENTARY:
-                exact = self.tr("each of the {0} pixels is shown exactly once").format(
-                    f"{height * width:,}".replace(",", " ")
-                )
-                text = exact if twins.once == 1 else self.tr("{0:.1%} of the pixels are shown once").format(twins.once)
-                return self.tr("Twin A hides {0:.0%}, twin B the rest: {1}.").format(twins.hidden, text)
+                text = self.tr("Twin A hides {0:.0%}, twin B the rest: {1}.").format(twins.hidden[0], proof)
             case MaskStrategy.RANDOM:
-                return self.tr("Two independent masks: {0:.0%} of the pixels are shown twice, {1:.0%} never.").format(
+                text = self.tr("Two independent masks: {0:.0%} of the pixels are shown twice, {1:.0%} never.").format(
                     twins.both, twins.never
                 )
             case MaskStrategy.SINGLE:
-                return self.tr("One masked view (MIC): {0:.0%} of the pixels are hidden.").format(twins.hidden)
+                text = self.tr("One masked view (MIC): {0:.0%} of the pixels are hidden.").format(twins.hidden[0])
             case MaskStrategy.OFF:
                 return self.tr("No masks: the twins' losses are left out.")
+        if mask.block_fraction:
+            text += " " + self.tr("Blocks of {0} px, {1:g} of the crop.").format(twins.block, mask.block_fraction)
+        if mask.level is MaskLevel.FEATURES:
+            text += " " + self.tr("The network sees the whole image, and these masks hide its features.")
+        return text
 
     def _update_history(self) -> None:
         self.undo.setEnabled(self._project.can_undo)

@@ -28,13 +28,17 @@ from core.events import Finished, StepDone, Warned
 from masktwins_gui import theme
 from masktwins_gui.models.curves import CurveStore
 from masktwins_gui.models.dataset import DatasetModel
+from masktwins_gui.models.health import HealthModel
+from masktwins_gui.models.presets import preset_changes
 from masktwins_gui.models.previews import PreviewHistory
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.runs import RunInfo, RunsModel
 from masktwins_gui.models.states import PageState, RunState
 from masktwins_gui.widgets.config_form import ConfigForm
 from masktwins_gui.widgets.curves import CurvePanel
+from masktwins_gui.widgets.described import describe_entries
 from masktwins_gui.widgets.preview_grid import PreviewGrid
+from masktwins_gui.widgets.run_summary import RunSummary
 
 LOG_LINES = 500
 
@@ -55,6 +59,7 @@ class TrainPage(QWidget):
         dataset: DatasetModel,
         runs: RunsModel,
         curves: tuple[CurveStore, CurveStore],
+        health: HealthModel,
         previews: PreviewHistory,
         parent: QWidget | None = None,
     ) -> None:
@@ -72,6 +77,8 @@ class TrainPage(QWidget):
         self.message.setWordWrap(True)
         self.losses = CurvePanel(curves[0], name="train.losses", unit=self.tr("loss"))
         self.quality = CurvePanel(curves[1], name="train.quality", unit=self.tr("mIoU, %"), dots=25)
+        self.health = CurvePanel(health.curves, name="train.health", unit=self.tr("without labels, 0 to 1"), dots=25)
+        self.summary = RunSummary(runs, health)
         self.log = QPlainTextEdit()
         self.log.setObjectName("train.log")
         self.log.setAccessibleName(self.tr("Messages of the run"))
@@ -119,6 +126,7 @@ class TrainPage(QWidget):
         for name, description in settings.presets().items():
             self.preset.addItem(name.capitalize(), name)
             self.preset.setItemData(self.preset.count() - 1, description, Qt.ItemDataRole.ToolTipRole)
+        describe_entries(self.preset)
         self.run_name = QLineEdit("run")
         self.run_name.setObjectName("train.run_name")
         self.run_name.setAccessibleName(self.tr("Name of the run"))
@@ -163,11 +171,20 @@ class TrainPage(QWidget):
         self.tabs.setObjectName("train.tabs")
         self.tabs.addTab(self.losses, self.tr("Losses"))
         self.tabs.addTab(self.quality, self.tr("Quality"))
-        self.tabs.addTab(self.log, self.tr("Messages"))
+        self.tabs.addTab(self.health, self.tr("Health"))
+        self.tabs.setTabToolTip(2, self.tr("What can be told without labels: a proxy that does not replace them"))
+        self.tabs.addTab(self.log, self.tr("Log"))
+        self.tabs.setTabToolTip(3, self.tr("What the run has said"))
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self.splitter.setObjectName("train.splitter")
         self.splitter.setChildrenCollapsible(False)
-        for widget in (self.settings_panel, self.tabs, self.previews):
+        middle = QWidget()
+        middle_column = QVBoxLayout(middle)
+        middle_column.setContentsMargins(0, 0, 0, 0)
+        middle_column.setSpacing(4)
+        middle_column.addWidget(self.tabs, 1)
+        middle_column.addWidget(self.summary)
+        for widget in (self.settings_panel, middle, self.previews):
             self.splitter.addWidget(widget)
         self.splitter.setSizes([310, 380, 400])
         self.splitter.setStretchFactor(0, 0)
@@ -201,6 +218,7 @@ class TrainPage(QWidget):
         self.state = state
         self.form.set_running(state.active)
         self.preset.setEnabled(not state.active)
+        self.summary.set_choosable(not state.active)
         self.run_name.setEnabled(not state.active)
         if state is RunState.PREPARING:
             self.log.clear()
@@ -240,6 +258,8 @@ class TrainPage(QWidget):
         if before and after:
             text += self.tr(": source-only {0:.1f} → adapted {1:.1f} mIoU").format(before["miou"], after["miou"])
         self.show_message(text)
+        if verdict := event.result.get("verdict"):
+            self.log.appendPlainText(str(verdict))
 
     # Buttons -----------------------------------------------------------------------------------
 
@@ -285,9 +305,7 @@ class TrainPage(QWidget):
         if name is None:
             return
         try:
-            wanted = settings.apply_preset(self._project.config, name)
-            paths = [s.path for s in settings.settings("network", "mask", "augment", "loss", "training")]
-            self._project.change({path: settings.get(wanted, path) for path in paths})
+            self._project.change(preset_changes(name))
             self.show_message(settings.presets()[name])
         except ConfigError as error:
             self.show_message(str(error))

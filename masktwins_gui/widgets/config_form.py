@@ -12,7 +12,10 @@ from core.config import ConfigError, RunConfig
 from core.settings import Setting
 from masktwins_gui import theme
 from masktwins_gui.models.project import ProjectModel
-from masktwins_gui.widgets.editors import Editor, make_editor
+from masktwins_gui.models.relevance import ENCODERS, idle_reason
+from masktwins_gui.widgets.editors import Editor, TextEditor, make_editor
+
+LONG_TITLE = 22  # characters; longer ones are wrapped, else they push the fields out of a narrow form
 
 
 class ConfigForm(QWidget):
@@ -28,6 +31,7 @@ class ConfigForm(QWidget):
         self.editors: dict[str, Editor] = {}
         self._settings: dict[str, Setting] = {}
         self._errors: dict[str, QLabel] = {}
+        self._labels: dict[str, QLabel] = {}
         self._headed: set[tuple[bool, str]] = set()
 
         self._form, self._advanced = _form(), _form()
@@ -66,7 +70,9 @@ class ConfigForm(QWidget):
         editor.setAccessibleDescription(setting.description)
         label = QLabel(setting.title)
         label.setToolTip(setting.description)
+        label.setWordWrap(len(setting.title) > LONG_TITLE)
         label.setBuddy(editor)
+        self._labels[setting.path] = label
         error = theme.label("", "error")
         error.setWordWrap(True)
         error.hide()
@@ -104,15 +110,29 @@ class ConfigForm(QWidget):
             editor.set_value(value)
             blocker.unblock()
             self._complain(path, "")
+        encoder = self.editors.get("network.encoder")
+        if isinstance(encoder, TextEditor):
+            encoder.suggest(ENCODERS[config.network.architecture])
+        self._open_editors(config)
 
     def set_running(self, running: bool) -> None:
         """While a run trains, only live settings can be changed."""
         self._running = running
+        self._open_editors(self._project.config)
+
+    def _open_editors(self, config: RunConfig) -> None:
+        """Close what is fixed while a run trains and what has no effect at present, and say so."""
         for path, editor in self.editors.items():
-            enabled = self._settings[path].live or not running
-            editor.setEnabled(enabled)
-            tip = self._settings[path].description
-            editor.setToolTip(tip if enabled else self.tr("{0} (fixed while a run trains)").format(tip))
+            setting, idle = self._settings[path], idle_reason(path, config)
+            fixed = self._running and not setting.live
+            tip = setting.description
+            if fixed:
+                tip = self.tr("{0} (fixed while a run trains)").format(tip)
+            elif idle:
+                tip = self.tr("{0} (no effect now: {1})").format(tip, idle)
+            editor.setEnabled(not fixed and not idle)
+            editor.setToolTip(tip)
+            self._labels[path].setEnabled(not idle)
 
     def errors(self) -> dict[str, str]:
         """What is wrong, by setting."""

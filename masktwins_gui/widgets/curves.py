@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QApplication, QCheckBox, QHBoxLayout, QLabel, QSli
 
 from masktwins_gui import theme
 from masktwins_gui.models.curves import CurveStore
+from masktwins_gui.widgets.flow import FlowLayout
 
 pg.setConfigOptions(imageAxisOrder="row-major", antialias=False)
 
@@ -35,7 +36,9 @@ class CurvePanel(QWidget):
         self.plot = pg.PlotWidget(plotItem=self._item)
         self.plot.setAccessibleName(self.tr("Curves by step"))
         self.plot.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
-        self.plot.getAxis("bottom").setHeight(44)
+        self.plot.getAxis("bottom").setHeight(38)
+        # pyqtgraph lets the axis' title stick out by 5 px.
+        self._item.layout.setContentsMargins(0, 0, 0, 6)  # pyright: ignore[reportAttributeAccessIssue] - hides Qt's method
         self.plot.setLabel("bottom", self.tr("step"))
         self.plot.setLabel("left", unit)
         self.plot.showGrid(x=True, y=True, alpha=0.15)
@@ -71,9 +74,7 @@ class CurvePanel(QWidget):
         self.smoothing.setValue(round(self._store.smoothing * 100))
 
     def _lay_out(self) -> None:
-        self._legend = QHBoxLayout()
-        self._legend.setSpacing(10)
-        self._legend.addStretch(1)
+        self._legend = FlowLayout(spacing=10)
         bottom = QHBoxLayout()
         bottom.addWidget(self.readout, 1)
         bottom.addWidget(theme.label(self.tr("smooth"), "muted"))
@@ -102,10 +103,13 @@ class CurvePanel(QWidget):
             raw.setVisible(self._boxes[name].isChecked() and self._store.smoothing > 0)
 
     def _add(self, name: str) -> tuple[pg.PlotDataItem, pg.PlotDataItem]:
-        colour = QColor(theme.SERIES[len(self._lines) % len(theme.SERIES)])
+        turn, index = divmod(len(self._lines), len(theme.SERIES))
+        colour = QColor(theme.SERIES[index])
         faint = QColor(colour)
         faint.setAlpha(85)
-        pair = (self.plot.plot(pen=pg.mkPen(faint, width=1)), self.plot.plot(pen=pg.mkPen(colour, width=1)))
+        style = Qt.PenStyle.DashLine if turn else Qt.PenStyle.SolidLine  # the colours begin anew
+        pens = (pg.mkPen(faint, width=1, style=style), pg.mkPen(colour, width=1, style=style))
+        pair = (self.plot.plot(pen=pens[0]), self.plot.plot(pen=pens[1]))
         for line in pair:
             line.setDownsampling(auto=True, method="peak")
             line.setClipToView(True)
@@ -113,14 +117,15 @@ class CurvePanel(QWidget):
         pair[1].setSymbolPen(None)
         pair[1].setSymbolSize(5)
         self._lines[name] = pair
-        box = QCheckBox(name)
+        words = name.replace("_", " ")
+        box = QCheckBox(f"{words} ┅" if turn else words)
         box.setObjectName(f"{self.objectName()}.{name}")
         box.setChecked(True)
-        box.setToolTip(self.tr("Show or hide {0}").format(name))
+        box.setToolTip(self.tr("Show or hide {0}").format(words))
         box.setStyleSheet(f"QCheckBox {{ color: {colour.name()}; font-weight: 600; }}")
         box.toggled.connect(lambda shown, name=name: self._show(name, shown))
         self._boxes[name], self._colours[name] = box, colour.name()
-        self._legend.insertWidget(len(self._boxes) - 1, box)
+        self._legend.addWidget(box)
         return pair
 
     def _remove(self, name: str) -> None:
@@ -172,7 +177,8 @@ class CurvePanel(QWidget):
                 continue
             at = series.x[index] if at is None else at
             colour = self._colours[name]
-            parts.append(f'<span style="color:{colour}">{name} {series.smooth[index]:.4g}</span>')
+            words = name.replace("_", " ")
+            parts.append(f'<span style="color:{colour}">{words} {series.smooth[index]:.4g}</span>')
         if at is None:
             return ""
         low, high = self.plot.getViewBox().viewRange()[0]

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QLineEdit, QSlider, QSpinBox, QWidget
 
+from core.config import Architecture
+from core.labels import built_in_names
 from core.settings import Setting
+from masktwins_gui.models.relevance import ENCODERS
 from masktwins_gui.widgets.folder_field import FolderField
 
 SUGGESTIONS: dict[str, tuple[str, ...]] = {
     "training.device": ("auto", "cpu", "cuda"),
     "network.weights": ("imagenet", "none"),
-    "network.encoder": ("tu-pvt_v2_b0", "tu-pvt_v2_b2", "tu-convnext_tiny", "resnet34", "mit_b0", "mit_b2"),
-    "data.label_space": ("auto",),
+    "network.encoder": ENCODERS[Architecture.SEGFORMER],
+    "data.label_space": ("auto", *built_in_names()),
 }
 LARGEST_INT = 2**31 - 1
+SPIN_WIDTH = 90  # px; Qt's own minimum holds the largest number with its unit, which is wider than a narrow form
 
 
 class Editor(QWidget):
@@ -111,6 +116,7 @@ class IntEditor(Editor):
         self.box.setSuffix(f" {setting.unit}" if setting.unit else "")
         self.box.setGroupSeparatorShown(True)
         self.box.setStepType(QSpinBox.StepType.AdaptiveDecimalStepType)
+        self.box.setMinimumWidth(SPIN_WIDTH)
         self.box.setKeyboardTracking(False)  # 1 on the way to 128 is not a value
         if self._optional:
             self.box.setSpecialValueText(self.tr("automatic"))
@@ -133,8 +139,9 @@ class TextEditor(Editor):
     def __init__(self, setting: Setting) -> None:
         super().__init__()
         suggestions = SUGGESTIONS.get(setting.path, ())
+        self._box: QComboBox | None = None
         if suggestions:
-            box = QComboBox()
+            self._box = box = QComboBox()
             box.setEditable(True)
             box.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
             box.setMinimumContentsLength(8)
@@ -157,6 +164,17 @@ class TextEditor(Editor):
             self._shown = self.line.text()
             self.edited.emit()
 
+    def suggest(self, suggestions: Sequence[str]) -> None:
+        """Offer other usual values; the present one stays."""
+        if self._box is None or [self._box.itemText(i) for i in range(self._box.count())] == list(suggestions):
+            return
+        text, blocker = self.line.text(), QSignalBlocker(self._box)
+        self._box.clear()
+        self._box.addItems(list(suggestions))
+        self.line.setText(text)
+        self.line.setCursorPosition(0)
+        blocker.unblock()
+
     def value(self) -> Any:
         return self.line.text().strip()
 
@@ -175,6 +193,7 @@ class FloatEditor(TextEditor):
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
         self.line.setMaximumWidth(140)
+        self._row.addStretch(0)  # else a narrow field is centred in a wide form
 
     def value(self) -> float:
         return _float(self.line.text())

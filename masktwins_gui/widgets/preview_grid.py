@@ -33,7 +33,7 @@ class PreviewGrid(QWidget):
         self.views = {name: ImageView(title, viewport) for name, title in titles.items()}
         for name, view in self.views.items():
             view.setObjectName(f"train.view.{name}")
-        self.views["ground_truth"].set_hint(self.tr("no target labels"))
+        self._absent = self._reasons()
         self.frame = QComboBox()
         self.frame.setObjectName("train.frame")
         self.frame.setAccessibleName(self.tr("Canary frame"))
@@ -53,6 +53,16 @@ class PreviewGrid(QWidget):
         self.filmstrip.valueChanged.connect(self._show)
         self.frame.currentIndexChanged.connect(self._show)
         self._on_history()
+
+    def _reasons(self) -> dict[str, str]:
+        """Why a view may be missing from a preview."""
+        masked = ("twin_a", "twin_b", "prediction_a", "prediction_b")
+        for name in masked:
+            self.views[name].setToolTip(self.tr("Of more than two complementary masks the first two are shown"))
+        reasons = dict.fromkeys(masked, self.tr("not with these masks"))
+        return {
+            **reasons, "disagreement": self.tr("of two twins only"), "ground_truth": self.tr("no target labels"),
+        }  # fmt: skip
 
     def _lay_out(self) -> None:
         grid = QGridLayout()
@@ -96,4 +106,5 @@ class PreviewGrid(QWidget):
         else:
             self.step_label.setText(self.tr("no preview yet"))
         for name, view in self.views.items():
+            view.set_hint(self._absent.get(name, "") if pictures else "")
             view.set_picture(pictures.get(name))

@@ -5,9 +5,11 @@ import threading
 import pytest
 
 from core.config import RunConfig
+from core.events import Finished, HealthMeasured, Model
 from core.runs import RunFolder
 from masktwins_gui.controller import Controller
 from masktwins_gui.models.project import ProjectModel
+from masktwins_gui.models.runs import read_run
 from masktwins_gui.models.states import RunState
 from tests.masktwins_gui.fakes import FakeEngine, failing_engine, started, step_done
 
@@ -159,6 +161,70 @@ def test_the_curves_of_the_newest_run_are_shown_when_a_project_opens(qtbot, make
     controller.project.new(RunConfig())
     assert not controller.losses.series
     qtbot.waitUntil(lambda: not controller.jobs.busy)
+
+
+NEW_ROWS = (
+    "step,phase,total,source_miou,teacher_miou,health_score,health_stability,health_collapsed\n"
+    "4,source,2.0,,,,,\n4,,,30.5,,0.66,0.7,0\n7,adapt,1.5,,41,0.71,0.8,0\n9,adapt,1.0,,,,,\n"
+)
+OLD_ROWS = "step,phase,total,loss_of_old,student_miou\n,,,,\n5,adapt,1.5,3.0,41\n"
+
+
+def make_run(controller, config, name, rows, **status):
+    run = RunFolder(controller.project.folder / "runs" / name)
+    run.create(config)
+    run.metrics_path.write_text(rows)
+    run.write_status(state="finished", step=10, **status)
+    return run
+
+
+def test_an_earlier_run_brings_its_health_and_its_verdict(qtbot, make_controller, small_data):
+    controller = make_controller(FakeEngine())
+    shown = []
+    controller.run_shown.connect(shown.append)
+    old = make_run(controller, small_data, "old-01", OLD_ROWS)
+    new = make_run(controller, small_data, "new-01", NEW_ROWS, result={"verdict": "The adapted model looks better."})
+    controller.show_run(read_run(new.path))
+    qtbot.waitUntil(lambda: shown[-1:] == [new.path])
+    health = controller.health
+    assert (health.source.score, health.adapted.score, health.adapted.step) == (0.66, 0.71, 7)
+    assert health.verdict == "The adapted model looks better."
+    assert health.curves.series["stability"].y.tolist() == [0.7, 0.8]
+    assert controller.quality.series["source"].y.tolist() == [30.5]
+    controller.show_run(read_run(old.path))  # of a version without health, and with a row that has no step
+    qtbot.waitUntil(lambda: shown[-1] == old.path)
+    assert (health.source, health.adapted, health.verdict) == (None, None, "")
+    assert controller.losses.series["total"].x.tolist() == [5]
+    assert list(controller.quality.series) == ["student"]
+
+
+def test_the_curves_of_a_project_that_was_left_meanwhile_are_not_shown(qtbot, make_controller, small_data):
+    controller = make_controller(FakeEngine())
+    run = make_run(controller, small_data, "new-01", NEW_ROWS)
+    controller.show_run(read_run(run.path))
+    controller.project.new(RunConfig())
+    qtbot.waitUntil(lambda: not controller.jobs.busy)
+    assert not controller.losses.series
+    assert controller.health.source is None
+
+
+def test_a_run_tells_its_health_as_it_goes(qtbot, make_controller):
+    def engine(control, run):
+        yield started(run)
+        yield HealthMeasured(4, Model.SOURCE, {"health_stability": 0.6, "health_collapsed": 0.0}, 0.5)
+        yield HealthMeasured(9, Model.TEACHER, {"health_stability": 0.2, "health_collapsed": 1.0}, -0.4)
+        yield Finished(9, stopped=False, result={"verdict": "The source-only model looks better."})
+
+    controller = make_controller(engine)
+    shown = []
+    controller.run_shown.connect(shown.append)
+    with qtbot.waitSignal(controller.ended):
+        controller.start()
+    wait_for(qtbot, controller, RunState.IDLE)
+    assert shown[-1] == controller.run_path
+    assert (controller.health.source.score, controller.health.adapted.score) == (0.5, -0.4)
+    assert controller.health.adapted.collapsed
+    assert controller.health.verdict == "The source-only model looks better."
 
 
 def test_the_engine_runs_in_a_thread_of_its_own(qtbot, make_controller):

@@ -1,5 +1,6 @@
 """The real window drives the real engine through a run of seconds, on the generated cameras."""
 
+import pytest
 from PySide6.QtCore import Qt
 
 from masktwins_gui.models.states import PageState, RunState
@@ -27,9 +28,20 @@ def test_from_the_folders_to_the_exported_file(make_window, qtbot, project_file)
     assert window.controller.losses.series["source"].x.tolist() == list(range(1, 11))
     assert window.controller.losses.series["twins"].x.tolist() == list(range(5, 11))
     assert set(window.controller.quality.series) == {"source", "student", "teacher"}
+    health = window.controller.health
+    assert (health.source.step, health.adapted.step) == (4, 10)
+    assert health.verdict == finished.result["verdict"] != ""
+    assert f"{health.adapted.score:.2f} (source-only {health.source.score:.2f})" in window.train.summary.score.text()
+    live = health.curves.series["score"].y.tolist()
     assert not window.train.previews.views["twin_b"].image.isNull()
     assert window.status.step.text() == "10 / 10"
     qtbot.waitUntil(lambda: window.rail.buttons["train"].state is PageState.DONE, timeout=10_000)
+
+    (run,) = window.controller.runs.runs
+    window.controller.show_run(run)  # from the disk
+    qtbot.waitUntil(lambda: window.train.previews.views["target"].image.isNull(), timeout=10_000)
+    assert health.curves.series["score"].y.tolist() == pytest.approx(live, rel=1e-6)
+    assert window.train.summary.verdict.text() == finished.result["verdict"]
 
     window.show_page("inspect")
     inspect = window.inspect

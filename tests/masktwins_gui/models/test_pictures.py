@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from core.config import MaskConfig
+from core.config import DataConfig, MaskConfig
+from core.data.cropping import cut
 from core.data.folders import scan
 from core.data.reading import ReadError
 from core.method.masks import draw_keep_masks
@@ -24,11 +25,11 @@ def test_the_twins_are_those_of_the_training_code(image):
     keep_a, keep_b = (k[0, 0] for k in draw_keep_masks(mask, 1, 32, 32, np.random.default_rng(5)))
     crop = image[8:40, 24:56]
     assert np.array_equal(twins.original, crop)
-    assert np.array_equal(twins.first, masked_picture(crop, keep_a))
-    assert np.array_equal(twins.second, masked_picture(crop, keep_b))
+    assert np.array_equal(twins.views[0], masked_picture(crop, keep_a))
+    assert np.array_equal(twins.views[1], masked_picture(crop, keep_b))
     assert np.array_equal(twins.together, crop)
     assert (twins.once, twins.both, twins.never) == (1.0, 0.0, 0.0)
-    assert twins.hidden == pytest.approx(1 - keep_a.mean())
+    assert twins.hidden == pytest.approx((1 - keep_a.mean(), 1 - keep_b.mean()))
 
 
 def test_random_masks_show_some_pixels_twice_and_some_never(image):
@@ -40,14 +41,30 @@ def test_random_masks_show_some_pixels_twice_and_some_never(image):
 
 def test_one_mask_and_none(image):
     single = draw_twins(image, MaskConfig(strategy="single", block_size=8), (32, 32), seed=1)
-    assert single.second is None
+    assert len(single.views) == 1
     assert single.together is None
     off = draw_twins(image, MaskConfig(strategy="off"), (32, 32), seed=1)
-    assert off.first is None
+    assert off.views == off.hidden == ()
+    assert off.together is None
 
 
-def test_a_crop_larger_than_the_image_is_the_image(image):
-    assert np.array_equal(centre_crop(image, (512, 512)), image)
+def test_several_views_are_a_partition(image):
+    mask = MaskConfig(views=5, block_fraction=0.125)
+    twins = draw_twins(image, mask, (32, 48), seed=3)
+    assert len(twins.views) == len(twins.hidden) == 5
+    assert twins.block == 4  # an eighth of the shorter side
+    assert twins.once == 1.0
+    assert sum(1 - hidden for hidden in twins.hidden) == pytest.approx(1)
+    assert np.array_equal(twins.together, twins.original)
+
+
+def test_an_image_smaller_than_the_crop_is_enlarged_as_in_training(image):
+    crop = centre_crop(image, (96, 96))
+    draws = np.array([0.0, 0.5, 0.5, 1.0])  # the smallest scale, the middle, not mirrored
+    trained = cut(image, np.zeros((48, 80), np.uint8), (96, 96), DataConfig(flip=False), draws)
+    assert crop.shape == (96, 96, 3)
+    assert np.array_equal(crop, trained.image)  # the image must be doubled, whatever the scale drawn
+    assert np.array_equal(centre_crop(image, (48, 80)), image)
 
 
 def test_thumbnails_show_the_labels(small_data, qapp):

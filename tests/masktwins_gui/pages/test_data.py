@@ -115,8 +115,24 @@ def test_thumbnails_are_made_off_the_gui_thread(page, qtbot, small_data):
     assert page.thumbnails.role.currentText() == "Target"
 
 
+def test_how_crops_are_drawn_needs_no_new_check(page, qtbot, small_data):
+    page._project.change({f"data.{name}": value for name, value in small_data.data})
+    checked(qtbot, page)
+    report = page._dataset.report
+    assert page._dataset.suggestions[page._project.config.training.crop_hw] == report.suggestion
+    page.form.editors["data.rare_class_sampling"].box.setChecked(True)
+    assert page._project.config.data.rare_class_sampling
+    assert page._dataset.report is report
+    assert "data.source_images" not in page.form.editors
+    page.form.editors["data.label_space"].line.setText("cityscapes")
+    page.form.editors["data.label_space"].line.editingFinished.emit()
+    qtbot.waitUntil(lambda: page._dataset.report is None)
+
+
 def test_the_folders_are_fixed_while_a_run_trains(page):
     page.set_run_state(RunState.RUNNING)
     assert not page.fields["source_images"].isEnabled()
+    assert not page.form.editors["data.flip"].isEnabled()
     page.set_run_state(RunState.IDLE)
     assert page.fields["source_images"].isEnabled()
+    assert page.form.editors["data.flip"].isEnabled()

@@ -7,7 +7,7 @@ import pytest
 from PySide6.QtCore import Qt
 
 from core.events import Model, Scores
-from masktwins_gui.models.dataset import DatasetModel, take_stock
+from masktwins_gui.models.dataset import DatasetModel, Holdings, take_stock
 from masktwins_gui.models.exports import ExportRow
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.runs import RunInfo, RunsModel
@@ -20,8 +20,8 @@ from tests.masktwins_gui.fakes import SCORES, DirectJobs, FakeInference
 BEFORE = Scores(30.0, 50.0, {"road": 20.0, "sky": 40.0}, ())
 
 
-def run_info(path, *, checkpoints=(("step-000006", 10),), state="stopped", scores=None):
-    return RunInfo(path, state, 10, 10, "", checkpoints, True, False, None, scores or {}, source_steps=4)
+def run_info(path, *, checkpoints=(("step-000006", 10),), state="stopped", scores=None, best=None):
+    return RunInfo(path, state, 10, 10, "", checkpoints, True, False, best, scores or {}, source_steps=4)
 
 
 @pytest.fixture
@@ -87,6 +87,28 @@ def test_before_and_after_are_chosen_and_predicted(inspect, parts, tmp_path):
     assert inspect.problem.text() == "the checkpoint is damaged"
 
 
+def test_both_pages_say_that_the_source_only_model_was_best(inspect, export, parts, tmp_path):
+    _, _, runs, _ = parts
+    runs.set_runs([run_info(tmp_path / "runs" / "a-01", best="source-000004")])
+    for box in (inspect.first, export.model_box):
+        assert box.itemText(0) == "Source-only, best"
+        assert "best" not in " ".join(box.itemText(i) for i in range(1, box.count()))
+    runs.set_runs([run_info(tmp_path / "runs" / "a-01", best="step-000006")])
+    assert inspect.first.itemText(0) == "Source-only"
+    assert "Teacher, best (step 6)" in [export.model_box.itemText(i) for i in range(export.model_box.count())]
+
+
+def test_the_table_gets_its_colours_when_the_folders_are_listed_late(inspect, parts, tmp_path, small_data):
+    _, dataset, runs, _ = parts
+    dataset.set_holdings(Holdings())
+    scores = {"source": BEFORE.to_json(), "teacher": SCORES.to_json()}
+    runs.set_runs([run_info(tmp_path / "runs" / "a-01", state="finished", scores=scores)])
+    cell = inspect.panel.scores.index(0, 0)
+    assert inspect.panel.scores.data(cell, Qt.ItemDataRole.DecorationRole) is None
+    dataset.set_holdings(take_stock(small_data.data))
+    assert inspect.panel.scores.data(cell, Qt.ItemDataRole.DecorationRole) is not None
+
+
 def test_the_choice_follows_a_growing_run_until_it_is_made_by_hand(inspect, parts, tmp_path):
     _, _, runs, _ = parts
     path = tmp_path / "runs" / "a-01"
@@ -99,6 +121,20 @@ def test_the_choice_follows_a_growing_run_until_it_is_made_by_hand(inspect, part
     inspect.second.activated.emit(student)
     runs.set_runs([run_info(path, checkpoints=(("step-000003", 7), ("step-000006", 10)))])
     assert inspect.second.currentData().which is Model.STUDENT
+
+
+def test_both_pages_turn_to_a_new_run_unless_one_was_chosen(inspect, export, parts, tmp_path):
+    _, _, runs, _ = parts
+    a, b, c = (run_info(tmp_path / "runs" / f"{name}-01") for name in "abc")
+    runs.set_runs([a])
+    runs.set_runs([b, a])
+    assert inspect.run.currentText() == export.run_box.currentText() == "b-01"
+    for box in (inspect.run, export.run_box):
+        box.setCurrentIndex(1)
+        box.activated.emit(1)
+    runs.set_runs([c, b, a])
+    assert inspect.run.currentText() == export.run_box.currentText() == "a-01"
+    assert export.folder.path == a.path / "export"
 
 
 def test_stepping_through_the_images_predicts_each(inspect, parts, qtbot, tmp_path):

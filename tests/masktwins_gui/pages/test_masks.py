@@ -1,11 +1,13 @@
 import pytest
 from PySide6.QtCore import Qt
 
+from core.data.check import check
 from core.data.reading import read_image
+from core.data.suggest import suggest
 from masktwins_gui.models.dataset import DatasetModel, take_stock
 from masktwins_gui.models.pictures import centre_crop, draw_twins
 from masktwins_gui.models.project import ProjectModel
-from masktwins_gui.pages.masks import MasksPage
+from masktwins_gui.pages.masks import VIEWS, MasksPage
 from masktwins_gui.widgets.image_view import to_qimage
 from tests.masktwins_gui.fakes import DirectJobs
 
@@ -39,8 +41,8 @@ def test_without_images_it_says_where_to_go(qtbot):
 def test_the_preview_is_the_training_code_s(page, small_data):
     image = read_image(page._dataset.pairs("target")[0].image)
     twins = draw_twins(image, small_data.mask, (64, 64), seed=0)
-    assert page.views["first"].image == to_qimage(twins.first)
-    assert page.views["second"].image == to_qimage(twins.second)
+    assert page.views["first"].image == to_qimage(twins.views[0])
+    assert page.views["second"].image == to_qimage(twins.views[1])
     assert page.views["together"].image == to_qimage(centre_crop(image, (64, 64)))
     assert "each of the 4 096 pixels is shown exactly once" in page.proof.text()
 
@@ -89,6 +91,66 @@ def test_a_damaged_image_is_said_and_nothing_stale_stays(page, qtbot, monkeypatc
     assert page.views["first"].image.isNull()
 
 
-def test_the_suggestion_follows_the_crop(page):
+@pytest.mark.parametrize("views", [3, 8])
+def test_several_views_are_all_shown(page, qtbot, views):
+    page._project.change({"mask.views": views, "mask.block_fraction": 0.125})
+    qtbot.waitUntil(lambda: f"Each of {views} views" in page.proof.text())
+    assert "4 096 pixels is shown exactly once" in page.proof.text()
+    assert "Blocks of 8 px, 0.125 of the crop" in page.proof.text()
+    visible = [name for name, view in page.views.items() if view.isVisible()]
+    assert visible == ["original", *VIEWS[:views], "together"]
+    assert not any(page.views[name].image.isNull() for name in visible)
+    assert page.views["together"].image == page.views["original"].image
+    assert page.views["first"].caption == "View A"
+    page._project.undo()
+    qtbot.waitUntil(lambda: "Twin A hides" in page.proof.text())
+    assert not page.views["third"].isVisible()
+    assert page.views["second"].caption == "Twin B"
+
+
+def test_with_several_views_the_block_size_still_works(page, qtbot):
+    page._project.change({"mask.views": 3})
+    qtbot.waitUntil(lambda: page.views["third"].isVisible())
+    before = shown(page)
+    page.form.editors["mask.block_size"].box.setValue(16)
+    qtbot.waitUntil(lambda: shown(page)["third"] != before["third"])
+    assert page.views["together"].image == before["original"]
+
+
+def test_masks_of_features_are_explained(page, qtbot):
+    page._project.change({"mask.level": "features"})
+    qtbot.waitUntil(lambda: "hide its features" in page.proof.text())
+
+
+def test_the_suggestion_is_the_check_s_and_is_applied_once(page, qtbot):
+    config = page._project.config
+    report = check(config.data, config.training.crop_hw)
+    page._dataset.set_report(report, config.training.crop_hw)
+    advice = page.advice
+    assert advice.reason.text() == report.suggestion.reason
+    page._project.change({"mask.ratio": 0.3})
+    page._project.change({"mask.block_size": 20, "mask.block_fraction": 0.25})
+    assert advice.apply.isEnabled()
+    qtbot.mouseClick(advice.apply, Qt.MouseButton.LeftButton)
+    mask = page._project.config.mask
+    assert (mask.block_size, mask.ratio) == (report.suggestion.block_size, report.suggestion.ratio)
+    assert mask.block_fraction == 0
+    assert not advice.apply.isEnabled()
+    page._project.undo()
+    mask = page._project.config.mask
+    assert (mask.block_size, mask.block_fraction, mask.ratio) == (20, 0.25, 0.3)
+    assert advice.apply.isEnabled()
+
+
+def test_the_suggestion_follows_the_crop(page, small_data):
     page._project.change({"training.crop_size": 512})
-    assert "32 px" in page.advice.text()
+    labels = [pair.label for pair in page._dataset.pairs("source")]
+    expected = suggest(labels, page._dataset.holdings.space, (512, 512))
+    assert page.advice.reason.text() == expected.reason
+    assert "512 px" in expected.reason
+
+
+def test_without_labels_nothing_is_suggested(page):
+    page._dataset.set_holdings(take_stock(page._project.config.data.model_copy(update={"source_labels": None})))
+    assert not page.advice.apply.isVisible()
+    assert "source labels" in page.advice.reason.text()

@@ -1,5 +1,6 @@
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QStyleOptionViewItem
 
 from core import settings
 from core.config import RunConfig
@@ -7,6 +8,8 @@ from core.events import Finished, Warned
 from core.runs import RunFolder
 from masktwins_gui.models.curves import CurveStore
 from masktwins_gui.models.dataset import DatasetModel, take_stock
+from masktwins_gui.models.health import HealthModel
+from masktwins_gui.models.presets import preset_changes
 from masktwins_gui.models.previews import PreviewHistory
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.runs import RunsModel, list_runs
@@ -16,7 +19,8 @@ from masktwins_gui.pages.train import TrainPage
 
 @pytest.fixture
 def page(qtbot):
-    page = TrainPage(ProjectModel(), DatasetModel(), RunsModel(), (CurveStore(), CurveStore()), PreviewHistory())
+    curves = (CurveStore(), CurveStore())
+    page = TrainPage(ProjectModel(), DatasetModel(), RunsModel(), curves, HealthModel(), PreviewHistory())
     page.states = []
     page.state_changed.connect(lambda state, count: page.states.append(state))
     qtbot.addWidget(page)
@@ -105,11 +109,30 @@ def test_a_preset_sets_all_but_the_folders(page, small_data):
     page._project.new(small_data)
     index = page.preset.findData("quick")
     page._apply_preset(index)
-    assert page._project.config == settings.apply_preset(small_data, "quick")
-    assert page._project.config.data == small_data.data
+    found = page._project.config
+    assert found == settings.with_changes(small_data, preset_changes("quick"))
+    assert (found.network.architecture, found.training.crop_size) == ("segformer", 160)
+    assert found.data == small_data.data
     page._project.undo()
     assert page._project.config == small_data
     assert page._project.config != RunConfig()
+
+
+@pytest.mark.parametrize("name", settings.presets())
+def test_every_preset_can_follow_every_other(page, small_data, name):
+    page._project.new(small_data)
+    for other in settings.presets():
+        page._apply_preset(page.preset.findData(other))
+        page._apply_preset(page.preset.findData(name))
+        assert page.message.text() == settings.presets()[name], other
+
+
+def test_the_list_of_presets_says_what_they_are(page):
+    option = QStyleOptionViewItem()
+    model = page.preset.model()
+    page.preset.view().itemDelegate().initStyleOption(option, model.index(page.preset.findData("paper"), 0))
+    assert option.text == settings.presets()["paper"]
+    assert page.preset.itemText(page.preset.findData("paper")) == "Paper"
 
 
 def test_messages_and_the_end(ready):
@@ -117,6 +140,8 @@ def test_messages_and_the_end(ready):
     ready.show_end(Finished(10, stopped=False, result={"source_only": {"miou": 41.25}, "teacher": {"miou": 50.0}}))
     assert "▲ an image cannot be read" in ready.log.toPlainText()
     assert ready.message.text() == "Finished all 10 steps: source-only 41.2 → adapted 50.0 mIoU"
+    ready.show_end(Finished(11, stopped=False, result={"verdict": "The adapted model looks better."}))
+    assert ready.log.toPlainText().endswith("The adapted model looks better.")
     ready.show_end(Finished(3, stopped=True, result={"source_only": None, "teacher": None}))
     assert "Stopped after step 3" in ready.message.text()
 

@@ -5,6 +5,7 @@ from PySide6.QtWidgets import QApplication, QLabel
 
 from core import settings
 from masktwins_gui.models.project import ProjectModel
+from masktwins_gui.models.relevance import idle_reason
 from masktwins_gui.widgets.config_form import ConfigForm
 from masktwins_gui.widgets.editors import make_editor
 
@@ -34,7 +35,7 @@ def test_every_setting_has_an_editor_with_its_words(form):
     assert set(form.editors) == set(listed)
     for path, editor in form.editors.items():
         assert editor.objectName() == path
-        assert editor.toolTip() == listed[path].description
+        assert editor.toolTip().startswith(listed[path].description)
         assert editor.accessibleName() == listed[path].title
 
 
@@ -112,12 +113,39 @@ def test_the_slider_sets_the_ratio(form, project):
     assert project.config.mask.ratio == 0.7
 
 
-def test_while_a_run_trains_only_live_settings_are_open(form):
+def test_while_a_run_trains_only_live_settings_are_open(form, project):
     form.set_running(True)
     for setting in settings.settings():
-        assert form.editors[setting.path].isEnabled() == setting.live, setting.path
+        idle = idle_reason(setting.path, project.config)
+        assert form.editors[setting.path].isEnabled() == (setting.live and not idle), setting.path
+    assert form.editors["mask.block_size"].isEnabled()
+    assert not form.editors["mask.level"].isEnabled()
     form.set_running(False)
-    assert all(editor.isEnabled() for editor in form.editors.values())
+    assert form.editors["mask.level"].isEnabled()
+
+
+def test_what_has_no_effect_is_closed_and_says_why(form, project):
+    block = form.editors["mask.block_size"]
+    assert block.isEnabled()
+    project.change({"mask.block_fraction": 0.0625})
+    assert not block.isEnabled()
+    assert block.toolTip().endswith("(no effect now: the block size follows the crop (Advanced))")
+    project.change({"mask.views": 4})
+    assert not form.editors["mask.ratio"].isEnabled()
+    project.undo()
+    project.undo()
+    assert block.isEnabled()
+    assert form.editors["mask.ratio"].isEnabled()
+    assert "no effect" not in block.toolTip()
+
+
+def test_the_encoders_offered_suit_the_architecture(form, project, qtbot):
+    editor = form.editors["network.encoder"]
+    form.editors["network.architecture"].box.setCurrentText("dpt")
+    form.editors["network.architecture"].box.activated.emit(0)
+    assert project.config.network.architecture == "dpt"
+    assert editor._box.itemText(0).startswith("tu-vit")
+    assert editor.value() == project.config.network.encoder == "tu-pvt_v2_b0"  # the choice stays the user's
 
 
 def test_advanced_settings_are_folded(form, qtbot):
@@ -125,6 +153,13 @@ def test_advanced_settings_are_folded(form, qtbot):
     assert form.editors["loss.twin_weight"].isVisibleTo(form)
     qtbot.mouseClick(form.more, Qt.MouseButton.LeftButton)
     assert form.editors["loss.twin_balance"].isVisibleTo(form)
+
+
+def test_the_form_fits_the_settings_panel(project, qtbot):
+    form = ConfigForm(project, settings.settings("network", "training", "loss"), name="narrow")
+    qtbot.addWidget(form)
+    form.more.setChecked(True)
+    assert form.minimumSizeHint().width() <= 280  # the panel's least width without its scroll bar
 
 
 def test_sections_are_headed(form):

@@ -115,6 +115,21 @@ def test_curves_show_the_raw_and_the_smoothed_line(curves):
     assert panel._lines == {}
 
 
+def test_more_series_than_colours_are_told_apart_by_dashes(curves):
+    store, panel = curves
+    names = [f"series_{i}" for i in range(8)]
+    store.add([(1, dict.fromkeys(names, 1.0))])
+    pens = [panel._lines[name][1].opts["pen"] for name in names]
+    assert len({(pen.color().name(), pen.style()) for pen in pens}) == 8
+    assert panel._boxes["series_0"].text() == "series 0"
+    panel.resize(320, 300)
+    panel.show()
+    rows = {panel._boxes[name].y() for name in names}
+    assert len(rows) > 1  # the legend wraps instead of widening the window
+    assert all(panel._boxes[name].geometry().right() <= panel.width() for name in names)
+    assert max(panel._boxes[name].geometry().bottom() for name in names) < panel.plot.y()
+
+
 def test_the_read_out_names_values_and_marks(curves):
     store, panel = curves
     store.add([(10, {"total": 2.0}), (20, {"total": 4.0})])
