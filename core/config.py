@@ -120,7 +120,7 @@ class TrainingConfig(Section):
     teacher_statistics: TeacherStatistics = setting(
         TeacherStatistics.BATCH,
         "Teacher's batch norm",
-        "batch: statistics of the target batch, as released. averaged: the student's buffers, averaged. own: the teacher's "
+        "batch: statistics of the target batch, as released; measured and exported with those of whole target images. averaged: the student's buffers, averaged. own: the teacher's "
         "running statistics of clean target images.",
         advanced=True,
     )

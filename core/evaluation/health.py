@@ -85,15 +85,18 @@ COLUMNS = tuple(f"health_{field.name}" for field in fields(Health) if field.name
 def choose(pairs: Sequence[Pair]) -> tuple[np.ndarray, ...]:
     """Read at most `NUM_IMAGES` evenly spaced images, shrunk to a longest side of `LONGEST_SIDE`; RGB uint8 (H, W, 3).
 
-    Unreadable ones are passed over; none may be left. The arrays are meant to be kept for the whole run.
+    None may be left. The arrays are meant to be kept for the whole run.
     """
-    images: list[np.ndarray] = []
-    for pair in _evenly(pairs, NUM_IMAGES):
+    return tuple(_shrunk(image) for image in readable(pairs, NUM_IMAGES))
+
+
+def readable(pairs: Sequence[Pair], number: int) -> Iterator[np.ndarray]:
+    """Read at most `number` evenly spaced images, one by one; RGB uint8 (H, W, 3). Unreadable ones are passed over."""
+    for pair in _evenly(pairs, number):
         try:
-            images.append(_shrunk(read_image(pair.image)))
+            yield read_image(pair.image)
         except (ReadError, OSError) as error:
-            LOG.warning("left out of the health measurement: %s", error)
-    return tuple(images)
+            LOG.warning("passed over: %s", error)
 
 
 def label_shares(pairs: Sequence[Pair], space: LabelSpace) -> tuple[float, ...] | None:

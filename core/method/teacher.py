@@ -13,6 +13,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from core.config import PerImage, TeacherStatistics
 
+LEAST_VALUES = 8  # per channel, from which a batch norm's statistics are estimated; fewer follow a global pooling
+
 
 def ema_alpha(t: int, alpha: float) -> float:
     """a_t = min(1 − 1/(t+1), α): a plain mean over the first steps, then α."""
@@ -23,8 +25,8 @@ class Teacher:
     """φ, an exponential moving average of the student θ that never gets a gradient.
 
     What its batch norm does follows from `statistics`:
-        batch: batch statistics (train mode with dropout and drop path off, as released). Its running statistics, with
-            which it is evaluated, are its own: of the clean target images it has labelled.
+        batch: batch statistics (train mode with dropout and drop path off, as released). Its running statistics are of the
+            clean target images it has labelled; those it is measured and exported with are estimated by `settling`.
         averaged: evaluation mode; the student's running statistics, averaged like the weights.
         own: evaluation mode; running statistics of the clean target images, updated before they are used.
     """
@@ -67,6 +69,59 @@ class Teacher:
             for hook in hooks:
                 hook.remove()
             self.network.eval()
+
+    @contextmanager
+    def settling(self) -> Iterator[None]:
+        """With `batch`: what the network is shown within sets its running statistics, to the mean over what it was shown.
+
+        Each batch norm uses what it finds in the batch before it, as while labelling. A tenth of the last few crops, which
+        the running statistics are otherwise, is too noisy for weights that are an average over many steps ("precise batch
+        norm": Wu and Johnson, Rethinking "Batch" in BatchNorm, 2021, section 3). Left by an error, nothing has changed.
+        """
+        if self.statistics is not TeacherStatistics.BATCH:
+            yield
+            return
+        before = [(_running(norm), [b.clone() for b in _running(norm)]) for norm in self._norms]
+        estimates = [_Estimate() for _ in self._norms]
+        hooks = [norm.register_forward_pre_hook(e) for norm, e in zip(self._norms, estimates, strict=True)]
+        found: list[list[Tensor]] = [[] for _ in self._norms]
+        try:
+            yield
+            found = [estimate.totals for estimate in estimates]
+        finally:
+            for hook in hooks:
+                hook.remove()
+            with torch.no_grad():
+                for (running, old), totals, estimate in zip(before, found, estimates, strict=True):
+                    values = [total / estimate.count for total in totals] or old
+                    for mine, value in zip(running, values, strict=True):
+                        mine.copy_(value)
+
+
+class _Estimate:
+    """A forward pre-hook that sets a batch norm's running statistics to the batch's own, and keeps their sum."""
+
+    def __init__(self) -> None:
+        self.totals: list[Tensor] = []
+        self.count = 0
+
+    @torch.no_grad()
+    def __call__(self, norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        assert isinstance(norm, _BatchNorm)
+        x = inputs[0].float()
+        if x.numel() // x.shape[1] < LEAST_VALUES:
+            return
+        var, mean = torch.var_mean(x, dim=(0, *range(2, x.dim())))
+        for running, value in zip(_running(norm), (mean, var), strict=True):
+            running.copy_(value)
+        self.totals = [mean, var] if not self.count else [a + b for a, b in zip(self.totals, (mean, var), strict=True)]
+        self.count += 1
+
+
+def _running(norm: _BatchNorm) -> list[Tensor]:
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    return [norm.running_mean, norm.running_var]
 
 
 def _lerp(mine: Sequence[Tensor], theirs: Sequence[Tensor], weight: float) -> None:
@@ -113,9 +168,7 @@ def untouched_statistics(norms: list[_BatchNorm], enabled: bool) -> Iterator[Non
 def _estimate_statistics(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
     """Move the running statistics towards the batch's before an evaluation-mode batch norm uses them."""
     assert isinstance(norm, _BatchNorm)
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
     var, mean = torch.var_mean(inputs[0].float(), dim=(0, *range(2, inputs[0].dim())))
     momentum = 0.1 if norm.momentum is None else norm.momentum
-    norm.running_mean.lerp_(mean, momentum)
-    norm.running_var.lerp_(var, momentum)
+    for running, value in zip(_running(norm), (mean, var), strict=True):
+        running.lerp_(value, momentum)

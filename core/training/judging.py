@@ -38,6 +38,7 @@ class Judge:
 
     def measure(self, *, source: bool = False) -> Iterator[Event]:
         """Measure student and teacher; at the end of the source-only steps (`source`) the student alone."""
+        self._session.settle()
         found = self._session.models()
         worth = math.nan
         for model in (Model.STUDENT,) if source else (Model.STUDENT, Model.TEACHER):

@@ -20,6 +20,7 @@ from core.config import Precision, RunConfig, TeacherStatistics
 from core.data.counting import class_counts
 from core.data.listing import Listing
 from core.data.sampling import Batch, BatchSource, generator
+from core.evaluation.health import readable
 from core.evaluation.metrics import scores_of
 from core.evaluation.predict import evaluate
 from core.evaluation.predictor import PredictionError, Predictor
@@ -46,6 +47,8 @@ from core.training.optim import StepGuard, build_optimizer, set_learning_rate
 
 LOG = logging.getLogger(__name__)
 
+SETTLED_BY = 16  # images that the teacher's batch statistics are estimated from
+
 
 class Session:
     """Built once per run or resume. `step` counts finished steps, source-only ones included."""
@@ -66,6 +69,7 @@ class Session:
         self.warnings: deque[Warned] = deque()
         self.state: dict[str, Any] = read_state(resume_from.path) if resume_from else {}
         self.step = resume_from.step if resume_from else 0
+        self.settled = -1  # the step whose teacher has its batch statistics
         self.learning_rate = 0.0  # of the encoder, in the last step
         self.best_checkpoint: str | None = self.state.get("best_checkpoint")
         self.best: float | None = self.state.get("best")  # the teacher's mIoU, or its label-free score without labels
@@ -184,6 +188,25 @@ class Session:
 
     # Measuring ---------------------------------------------------------------------------------
 
+    def settle(self) -> None:
+        """Estimate the batch statistics that the teacher is measured, saved and exported with; once a step.
+
+        From whole clean target images, the same at every time, so that a resumed run finds the same.
+        """
+        if self.teacher is None or self.settled == self.step:
+            return
+        self.settled = self.step
+        for window in (None, self.config.training.crop_hw):
+            predictor = Predictor(self.teacher.network, self.compute.device, window, precision=self.compute.precision)  # type: ignore[arg-type]
+            try:
+                with self.teacher.settling():
+                    for image in readable(self.listing.target, SETTLED_BY):
+                        predictor.logits(image)
+            except RuntimeError as error:  # memory, most often; no reason to lose a checkpoint
+                LOG.warning("the teacher's statistics were not estimated with window %s: %s", window, error)
+            else:
+                return
+
     def models(self) -> dict[Model, Segmenter]:
         """The models there are at this moment."""
         found: dict[Model, Segmenter] = {Model.STUDENT: self.network}
@@ -229,6 +252,7 @@ class Session:
 
     def save(self) -> tuple[Path, float]:
         """Write the checkpoint of the present step. Returns its folder and the seconds it took. Raises CheckpointError."""
+        self.settle()
         started = time.perf_counter()
         path = self.checkpoint_path()
         if not self.group.is_main:

@@ -119,3 +119,53 @@ def test_only_labelling_moves_the_teachers_own_statistics():
     assert torch.equal(teacher.network[1].running_mean, before)
     teacher.logits(torch.randn(2, 3, 8, 8) + 5)
     assert not torch.equal(teacher.network[1].running_mean, before)
+
+
+def settled(teacher, images):
+    teacher.network.eval()
+    with torch.no_grad(), teacher.settling():
+        return [teacher.network(image) for image in images]
+
+
+def test_settled_statistics_are_the_mean_over_what_was_shown():
+    teacher = Teacher(network(), TeacherStatistics.BATCH)
+    images = [torch.randn(1, 3, 8, 8) * scale for scale in (1, 3)]
+    by_their_own = settled(teacher, images)
+    features = [teacher.network[0](image) for image in images]
+    norm = teacher.network[1]
+    for running, of in ((norm.running_mean, torch.mean), (norm.running_var, torch.var)):
+        expected = sum(of(feature, dim=(0, 2, 3)) for feature in features) / 2
+        torch.testing.assert_close(running, expected)
+    norm.running_mean.copy_(features[1].mean((0, 2, 3)))
+    norm.running_var.copy_(features[1].var((0, 2, 3)))
+    torch.testing.assert_close(teacher.network(images[1]), by_their_own[1])  # each image by its own, while it is shown
+
+
+def test_settling_again_forgets_the_time_before():
+    teacher = Teacher(network(), TeacherStatistics.BATCH)
+    image = torch.randn(1, 3, 8, 8)
+    settled(teacher, [image])
+    first = teacher.network[1].running_var.clone()
+    settled(teacher, [torch.randn(1, 3, 8, 8) * 9])
+    settled(teacher, [image])
+    assert torch.equal(teacher.network[1].running_var, first)
+
+
+@pytest.mark.parametrize("statistics", [TeacherStatistics.AVERAGED, TeacherStatistics.OWN])
+def test_statistics_that_label_the_target_are_not_settled(statistics):
+    teacher = Teacher(network(), statistics)
+    before = teacher.network[1].running_var.clone()
+    settled(teacher, [torch.randn(1, 3, 8, 8)])
+    assert torch.equal(teacher.network[1].running_var, before)
+
+
+def test_an_error_or_a_pooled_pixel_leaves_the_statistics_as_they_were():
+    teacher = Teacher(network(), TeacherStatistics.BATCH)
+    before = teacher.network[1].running_mean.clone()
+    with pytest.raises(RuntimeError), teacher.settling():
+        teacher.network(torch.randn(1, 3, 8, 8))
+        raise RuntimeError("memory")
+    assert torch.equal(teacher.network[1].running_mean, before)
+    settled(teacher, [torch.randn(1, 3, 1, 1)])
+    assert torch.equal(teacher.network[1].running_mean, before)
+    assert not any(module._forward_pre_hooks for module in teacher.network.modules())

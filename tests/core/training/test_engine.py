@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from core.data.listing import list_run
+from core.data.reading import read_image
+from core.evaluation.predictor import Predictor
 from core.events import (
     CheckpointSaved,
     Evaluated,
@@ -21,6 +24,8 @@ from core.events import (
     StepDone,
     Warned,
 )
+from core.method.teacher import batch_norms
+from core.networks.store import load_model
 from core.training.engine import adapt
 from core.training.session import Session
 from tests.core.tiny import final_weights, tiny_config, train
@@ -299,3 +304,16 @@ def test_changed_data_is_said_on_resume(make_run, tiny_data, tmp_path):
     stop_after(run, 4)
     (copy / "target" / "images" / "target0.png").unlink()
     assert "data_changed" in [w.code for w in of(train(run), Warned)]
+
+
+def test_the_teacher_is_kept_with_the_statistics_of_whole_target_images(make_run):
+    run = make_run()
+    train(run)
+    teacher = load_model(run.path).segmenter
+    norm = batch_norms(teacher)[0]
+    kept = norm.running_mean.clone()
+    seen = []
+    norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].mean((0, 2, 3))))
+    for pair in list_run(run).target:
+        Predictor(teacher).logits(read_image(pair.image))
+    torch.testing.assert_close(kept, torch.stack(seen).mean(0), rtol=1e-3, atol=1e-4)
