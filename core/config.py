@@ -120,8 +120,17 @@ class TrainingConfig(Section):
     teacher_statistics: TeacherStatistics = setting(
         TeacherStatistics.BATCH,
         "Teacher's batch norm",
-        "batch: statistics of the target batch, as released; measured and exported with those of whole target images. averaged: the student's buffers, averaged. own: the teacher's "
+        "batch: statistics of the target batch, as released. averaged: the student's buffers, averaged. own: the teacher's "
         "running statistics of clean target images.",
+        advanced=True,
+    )
+    teacher_target_share: float = setting(
+        0.5,
+        "Target's share in it",
+        "With batch: share of the target's statistics in those the teacher is measured and exported with; the rest are the "
+        "student's. 1 was best across a wide gap, 0 with two classes; half is never far from the better.",
+        ge=0,
+        le=1,
         advanced=True,
     )
     masked_statistics: bool = setting(

@@ -71,31 +71,38 @@ class Teacher:
             self.network.eval()
 
     @contextmanager
-    def settling(self) -> Iterator[None]:
-        """With `batch`: what the network is shown within sets its running statistics, to the mean over what it was shown.
+    def settling(self, student: nn.Module, share: float) -> Iterator[None]:
+        """With `batch`: give the network, at the end, the running statistics that it is measured and exported with.
 
-        Each batch norm uses what it finds in the batch before it, as while labelling. A tenth of the last few crops, which
-        the running statistics are otherwise, is too noisy for weights that are an average over many steps ("precise batch
-        norm": Wu and Johnson, Rethinking "Batch" in BatchNorm, 2021, section 3). Left by an error, nothing has changed.
+        They are those of a set of images of which this share is like what the network is shown within, and the rest like
+        what the student's running statistics come from, source and mixed images. The running statistics that labelling
+        leaves behind, of the last few crops, are too noisy for weights that are an average over many steps ("precise batch
+        norm": Wu and Johnson, Rethinking "Batch" in BatchNorm, 2021, section 3); and a mean of both cameras' is never far
+        from the better of the two (Schneider et al., Improving robustness against common corruptions by covariate shift
+        adaptation, 2020, section 2). While images are shown, each batch norm uses what it finds in them, as in labelling.
+        Left by an error, nothing has changed.
         """
         if self.statistics is not TeacherStatistics.BATCH:
             yield
             return
-        before = [(_running(norm), [b.clone() for b in _running(norm)]) for norm in self._norms]
+        before = [[running.clone() for running in _running(norm)] for norm in self._norms]
         estimates = [_Estimate() for _ in self._norms]
         hooks = [norm.register_forward_pre_hook(e) for norm, e in zip(self._norms, estimates, strict=True)]
-        found: list[list[Tensor]] = [[] for _ in self._norms]
+        after = before
         try:
             yield
-            found = [estimate.totals for estimate in estimates]
+            theirs = [_running(norm) for norm in batch_norms(student)]
+            after = [
+                _blend(estimate.mean(), other, share) if estimate.count else old
+                for estimate, other, old in zip(estimates, theirs, before, strict=True)
+            ]
         finally:
             for hook in hooks:
                 hook.remove()
             with torch.no_grad():
-                for (running, old), totals, estimate in zip(before, found, estimates, strict=True):
-                    values = [total / estimate.count for total in totals] or old
-                    for mine, value in zip(running, values, strict=True):
-                        mine.copy_(value)
+                for norm, values in zip(self._norms, after, strict=True):
+                    for running, value in zip(_running(norm), values, strict=True):
+                        running.copy_(value)
 
 
 class _Estimate:
@@ -116,6 +123,16 @@ class _Estimate:
             running.copy_(value)
         self.totals = [mean, var] if not self.count else [a + b for a, b in zip(self.totals, (mean, var), strict=True)]
         self.count += 1
+
+    def mean(self) -> list[Tensor]:
+        return [total / self.count for total in self.totals]
+
+
+def _blend(first: Sequence[Tensor], second: Sequence[Tensor], share: float) -> list[Tensor]:
+    """(mean, variance) of a set of which `share` has the first's moments and the rest the second's."""
+    mean = torch.lerp(second[0], first[0], share)
+    square = torch.lerp(second[1] + second[0] ** 2, first[1] + first[0] ** 2, share)
+    return [mean, (square - mean**2).clamp(min=0)]
 
 
 def _running(norm: _BatchNorm) -> list[Tensor]:

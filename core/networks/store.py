@@ -23,7 +23,7 @@ from core.labels import LabelSpace, LabelSpaceError
 from core.networks.families import build_empty
 from core.networks.segmenter import NetworkDescription, NetworkError, Segmenter
 from core.pixels import Normalisation
-from core.runs import CHECKPOINT_NAME, RunFolder, write_atomic
+from core.runs import CHECKPOINT_NAME, RunFolder
 
 FORMAT_VERSION = 1
 CARD = "model.json"
@@ -104,16 +104,6 @@ def write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
     except (OSError, SafetensorError) as error:
         beside.unlink(missing_ok=True)
         raise StoreError(f"{path} cannot be written ({error}); free some space or choose another folder.") from error
-
-
-def save_model(folder: Path, segmenter: Segmenter, space: LabelSpace, name: str = "model") -> None:
-    """Write `<name>.safetensors` and model.json into a folder, which is made if needed. Raises StoreError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(folder / CARD, json.dumps(model_card(segmenter, space), indent=1))
-    except OSError as error:
-        raise StoreError(f"{folder} cannot be written ({error}); choose another folder.") from error
-    write_weights(segmenter, folder / f"{name}.safetensors")
 
 
 # Reading ---------------------------------------------------------------------------------------

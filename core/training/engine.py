@@ -330,6 +330,7 @@ class _Loop:
             session.best, session.best_checkpoint = before
             return
         self.run.note_status(best_checkpoint=session.best_checkpoint)
+        session.prune()  # of what was the best before
 
     # Checkpoints and the ends ------------------------------------------------------------------
 

@@ -191,7 +191,7 @@ class Session:
     def settle(self) -> None:
         """Estimate the batch statistics that the teacher is measured, saved and exported with; once a step.
 
-        From whole clean target images, the same at every time, so that a resumed run finds the same.
+        From whole clean target images, the same at every time, so that a resumed run finds the same, and the student's.
         """
         if self.teacher is None or self.settled == self.step:
             return
@@ -199,7 +199,7 @@ class Session:
         for window in (None, self.config.training.crop_hw):
             predictor = Predictor(self.teacher.network, self.compute.device, window, precision=self.compute.precision)  # type: ignore[arg-type]
             try:
-                with self.teacher.settling():
+                with self.teacher.settling(self.network, self.config.training.teacher_target_share):
                     for image in readable(self.listing.target, SETTLED_BY):
                         predictor.logits(image)
             except RuntimeError as error:  # memory, most often; no reason to lose a checkpoint

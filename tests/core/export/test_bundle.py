@@ -26,8 +26,9 @@ from core.export.card import _CODE
 from core.labels import LabelSpace
 from core.networks.build import build
 from core.networks.segmenter import Head, NetworkDescription, Segmenter, resize
-from core.networks.store import load_model, save_model
+from core.networks.store import load_model
 from core.pixels import Normalisation
+from tests.core.networks.small import save_model
 
 SPACE = LabelSpace("test", ("Straße", "<b>sky</b>", "pole"), ((10, 20, 30), (200, 100, 0), (0, 0, 255)))
 SIZES = [(1, 97, 131), (3, 64, 96), (1, 200, 70), (1, 12, 40)]  # batch, height, width

@@ -12,9 +12,8 @@ from core.labels import LabelSpace
 from core.networks.build import NetworkError, build_empty
 from core.networks.hrda import Hrda
 from core.networks.licences import NVIDIA
-from core.networks.store import save_model
 from core.pixels import Normalisation
-from tests.core.networks.small import SMALL, assert_same, network
+from tests.core.networks.small import SMALL, assert_same, network, save_model
 
 CELL = {
     Architecture.SEGFORMER: 4,

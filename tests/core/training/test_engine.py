@@ -306,14 +306,14 @@ def test_changed_data_is_said_on_resume(make_run, tiny_data, tmp_path):
     assert "data_changed" in [w.code for w in of(train(run), Warned)]
 
 
-def test_the_teacher_is_kept_with_the_statistics_of_whole_target_images(make_run):
-    run = make_run()
+def test_the_teacher_is_kept_with_the_statistics_of_whole_target_images_and_of_the_student(make_run):
+    run = make_run(training__teacher_target_share=0.75)
     train(run)
-    teacher = load_model(run.path).segmenter
-    norm = batch_norms(teacher)[0]
+    teacher, student = (load_model(run.path, which).segmenter for which in (Model.TEACHER, Model.STUDENT))
+    norm, of_student = batch_norms(teacher)[0], batch_norms(student)[0].running_mean
     kept = norm.running_mean.clone()
     seen = []
     norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].mean((0, 2, 3))))
     for pair in list_run(run).target:
         Predictor(teacher).logits(read_image(pair.image))
-    torch.testing.assert_close(kept, torch.stack(seen).mean(0), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(kept, 0.75 * torch.stack(seen).mean(0) + 0.25 * of_student, rtol=1e-3, atol=1e-4)
