@@ -80,12 +80,12 @@ CUDA_CASES = (
 def run_bench(
     steps: int, device: str = "auto", progress: Callable[[str], None] | None = None, only: str = ""
 ) -> dict[str, Any]:
-    """Measure every case whose name holds `only`. Raises RunError where the device or such a case is not there."""
+    """Measure the case of the name `only`, else every case whose name holds it. Raises RunError where the device or such a case is not there."""
     rows: list[dict[str, Any]] = []
     device, reason = choose_device(device)
     resolved = resolve(TrainingConfig(device=device))
     known = (*CASES, *(CUDA_CASES if device.startswith("cuda") else ()))
-    cases = [case for case in known if only in case.name]
+    cases = [case for case in known if case.name == only] or [case for case in known if only in case.name]
     if not cases:
         raise RunError(f"No configuration's name holds {only!r}; there are: {'; '.join(case.name for case in known)}.")
     with TemporaryDirectory() as folder:

@@ -120,7 +120,9 @@ def build_parser() -> argparse.ArgumentParser:
     bench = command("bench", commands.bench, "seconds per step and where they go")
     bench.add_argument("--steps", type=int, default=10)
     bench.add_argument("--device", default="auto")
-    bench.add_argument("--only", default="", metavar="TEXT", help="configurations whose name holds this")
+    bench.add_argument(
+        "--only", default="", metavar="TEXT", help="the configuration of this name, or those whose name holds it"
+    )
     _json(bench)
     _json(command("doctor", commands.doctor, "what this installation can do, and what stands in its way"))
     return parser

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QCoreApplication
 
-from core.config import Architecture, MaskStrategy, RunConfig
+from core.config import Architecture, MaskStrategy, RunConfig, TeacherStatistics
 
 Rule = tuple[Callable[[RunConfig], bool], str]
 
@@ -33,6 +33,12 @@ _RULES: dict[str, tuple[Rule, ...]] = {
     "augment.jitter_probability": (_NO_JITTER,),
     "augment.jitter_model": (_NO_JITTER,),
     "data.rare_class_temperature": ((lambda c: not c.data.rare_class_sampling, "rare classes first is off"),),
+    "training.teacher_target_share": (
+        (
+            lambda c: c.training.teacher_statistics is not TeacherStatistics.BATCH,
+            "the teacher's batch norm is not batch",
+        ),
+    ),
     "training.twin_sub_crops": (_NO_HRDA,),
     "training.last_sub_crop": (_NO_HRDA,),
 }

@@ -14,6 +14,7 @@ from masktwins_gui.models.relevance import _RULES, ENCODERS, idle_reason
         ("mask.views", {"mask.strategy": "random"}, "not complementary"),
         ("loss.consistency_weight", {"mask.strategy": "single"}, "no second twin"),
         ("loss.twin_balance", {"mask.views": 3}, "alike"),
+        ("training.teacher_target_share", {"training.teacher_statistics": "own"}, "not batch"),
         ("augment.jitter_strength", {"augment.colour_jitter": False}, "colour jitter is off"),
     ],
 )
