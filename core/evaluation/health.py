@@ -46,8 +46,9 @@ _SCALARS = ("confidence", "confident_share", "entropy", "twin_disagreement", "ag
 class Health:
     """What can be measured without labels. Means over all pixels of the images; 0..1 unless said otherwise.
 
-    Better is: higher for variety, mutual_information, stability; lower for drift. The others describe: self-training raises
-    confidence and agreement and lowers entropy and twin_disagreement whether it is right or wrong.
+    Better is: higher for stability and mutual_information, which make up the score (`core.evaluation.choice`). The others
+    describe: self-training raises confidence and agreement and lowers entropy and twin_disagreement whether it is right or
+    wrong, and another scene has other class shares (drift, variety) by itself.
 
     A class is *expected* with at least 1 % of the source labels' pixels and, where the source-only model's shares are known,
     of its predictions on these images too; it is *missing* with less than a twentieth of the smaller of the two.

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QObject, Signal
 
-from core.evaluation.choice import PREFIX, WEIGHTS
+from core.evaluation.choice import PREFIX, TERMS
 from masktwins_gui.models.curves import CurveStore
 
 SCORE = "score"
-DESCRIBED = ("drift", "twin_disagreement", "agreement", "confidence", "entropy")
-CURVES = tuple(
-    dict.fromkeys((SCORE, *WEIGHTS, *DESCRIBED))
-)  # the score, its terms, and what describes without counting
+DESCRIBED = ("variety", "drift", "twin_disagreement", "agreement", "confidence", "entropy")
+CURVES = tuple(dict.fromkeys((SCORE, *TERMS, *DESCRIBED)))  # the score, its terms, and what describes without counting
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 import math
 
-from core.evaluation.choice import PREFIX, WEIGHTS
+from core.evaluation.choice import PREFIX, TERMS
 from core.evaluation.health import COLUMNS
 from masktwins_gui import theme
 from masktwins_gui.models.health import CURVES, HealthModel, reading, readings
@@ -37,7 +37,7 @@ def test_the_model_keeps_the_newest_of_each_and_their_curves(qtbot):
 
 
 def test_every_term_of_the_score_and_nothing_unmeasured_has_a_curve():
-    assert set(WEIGHTS) < set(CURVES)
+    assert set(TERMS) < set(CURVES)
     measured = {column.removeprefix(PREFIX) for column in COLUMNS}
     assert set(CURVES) - {"score"} <= measured
     assert len(CURVES) <= 2 * len(theme.SERIES)  # colours, then dashes: else two lines look alike
