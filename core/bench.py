@@ -80,7 +80,11 @@ CUDA_CASES = (
 def run_bench(
     steps: int, device: str = "auto", progress: Callable[[str], None] | None = None, only: str = ""
 ) -> dict[str, Any]:
-    """Measure the case of the name `only`, else every case whose name holds it. Raises RunError where the device or such a case is not there."""
+    """Measure the case of the name `only`, else every case whose name holds it.
+
+    Raises:
+        RunError: the device or such a case is not there.
+    """
     rows: list[dict[str, Any]] = []
     device, reason = choose_device(device)
     resolved = resolve(TrainingConfig(device=device))

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 PREFIX = "health_"  # of the columns in metrics.csv
 COLLAPSED = 1.0  # taken off a collapsed model's score: more than any other difference
-TINY = 1e-6
 CLEAR = 0.02  # difference of two scores from which on the better one is named
 
 TERMS: Mapping[str, str] = {  # factors of the score, and what they are in words
@@ -110,6 +109,6 @@ def _reason(source: Health, adapted: Health, gain: float) -> str:
 
     values = {name: (getattr(source, name), getattr(adapted, name)) for name in TERMS}
     known = {name: pair for name, pair in values.items() if not any(map(math.isnan, pair))}
-    name = max(known, key=lambda name: math.copysign(1, gain) * (known[name][1] / max(known[name][0], TINY)))
+    name = max(known, key=lambda name: math.copysign(1, gain) * (known[name][1] - known[name][0]))
     before, after = known[name]
     return f"{TERMS[name]}: {before:.0%} before, {after:.0%} after"

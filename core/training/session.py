@@ -191,9 +191,10 @@ class Session:
     def settle(self) -> None:
         """Estimate the batch statistics that the teacher is measured, saved and exported with; once a step.
 
-        From whole clean target images, the same at every time, so that a resumed run finds the same, and the student's.
+        From whole clean target images, the same at every time, so that a resumed run finds the same, and the student's. By
+        the main process: it alone saves, and an evaluation aligns the others with it.
         """
-        if self.teacher is None or self.settled == self.step:
+        if self.teacher is None or self.settled == self.step or not self.group.is_main:
             return
         self.settled = self.step
         for window in (None, self.config.training.crop_hw):
