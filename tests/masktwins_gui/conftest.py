@@ -13,12 +13,28 @@ import pytest
 import shiboken6
 from PySide6.QtCore import QCoreApplication, QEvent, QSettings, QThread, QTimer
 from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
 
 from core import settings
 from core.config import RunConfig
 from core.data.demo import make_demo
 from masktwins_gui import theme
 from masktwins_gui.main_window import MainWindow
+
+
+class PatientBot(QtBot):
+    """Waits a minute where nothing else is said: a busy machine is slow, not wrong."""
+
+    def waitUntil(self, callback: Callable[[], object], *, timeout: int = 60_000) -> None:
+        super().waitUntil(callback, timeout=timeout)
+
+    def waitSignal(self, signal: Any, *, timeout: int = 60_000, **options: Any) -> Any:
+        return super().waitSignal(signal, timeout=timeout, **options)
+
+
+@pytest.fixture
+def qtbot(qapp: QApplication, request: pytest.FixtureRequest) -> QtBot:
+    return PatientBot(request)
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +118,7 @@ def make_window(qtbot: Any, store: QSettings) -> Iterator[Callable[..., MainWind
         window.project._saved = window.project.config
         if window.controller.state.active:
             window.controller.stop()
-            qtbot.waitUntil(lambda window=window: not window.controller.state.active, timeout=30_000)
+            qtbot.waitUntil(lambda window=window: not window.controller.state.active)
         window.close()
         window.deleteLater()
         QCoreApplication.sendPostedEvents(window, QEvent.Type.DeferredDelete)

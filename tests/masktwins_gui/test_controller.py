@@ -27,12 +27,12 @@ def make_controller(qtbot, project_file):
     yield make
     for controller in made:
         controller.stop()
-        qtbot.waitUntil(lambda c=controller: not c.state.active, timeout=10_000)
+        qtbot.waitUntil(lambda c=controller: not c.state.active)
         controller.close()
 
 
 def wait_for(qtbot, controller, state):
-    qtbot.waitUntil(lambda: controller.state is state, timeout=10_000)
+    qtbot.waitUntil(lambda: controller.state is state)
 
 
 def test_a_run_goes_through_its_states(qtbot, make_controller):

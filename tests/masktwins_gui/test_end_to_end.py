@@ -13,16 +13,16 @@ def click(qtbot, button):
 def test_from_the_folders_to_the_exported_file(make_window, qtbot, project_file):
     window = make_window()
     assert window.files.open(project_file)
-    qtbot.waitUntil(lambda: window.dataset.report is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: window.dataset.report is not None)
     assert window.dataset.num_errors == 0
 
     window.show_page("masks")
-    qtbot.waitUntil(lambda: not window.masks.views["second"].image.isNull(), timeout=10_000)
+    qtbot.waitUntil(lambda: not window.masks.views["second"].image.isNull())
 
     window.show_page("train")
     with qtbot.waitSignal(window.controller.ended, timeout=120_000) as ended:
         click(qtbot, window.train.start)
-    qtbot.waitUntil(lambda: window.controller.state is RunState.IDLE, timeout=10_000)
+    qtbot.waitUntil(lambda: window.controller.state is RunState.IDLE)
     finished = ended.args[0]
     assert (finished.step, finished.stopped) == (10, False)
     assert window.controller.losses.series["source"].x.tolist() == list(range(1, 11))
@@ -35,28 +35,28 @@ def test_from_the_folders_to_the_exported_file(make_window, qtbot, project_file)
     live = health.curves.series["score"].y.tolist()
     assert not window.train.previews.views["twin_b"].image.isNull()
     assert window.status.step.text() == "10 / 10"
-    qtbot.waitUntil(lambda: window.rail.buttons["train"].state is PageState.DONE, timeout=10_000)
+    qtbot.waitUntil(lambda: window.rail.buttons["train"].state is PageState.DONE)
 
     (run,) = window.controller.runs.runs
     window.controller.show_run(run)  # from the disk
-    qtbot.waitUntil(lambda: window.train.previews.views["target"].image.isNull(), timeout=10_000)
+    qtbot.waitUntil(lambda: window.train.previews.views["target"].image.isNull())
     assert health.curves.series["score"].y.tolist() == pytest.approx(live, rel=1e-6)
     assert window.train.summary.verdict.text() == finished.result["verdict"]
 
     window.show_page("inspect")
     inspect = window.inspect
-    qtbot.waitUntil(lambda: not inspect.compare.second.image.isNull(), timeout=60_000)
+    qtbot.waitUntil(lambda: not inspect.compare.second.image.isNull())
     assert inspect.panel.scores.rowCount() == len(window.dataset.holdings.space.classes) + 1
     inspect.panel.scores.set_scores(None, None, ())
     click(qtbot, inspect.panel.measure)
-    qtbot.waitUntil(lambda: inspect.panel.scores.rowCount() > 0, timeout=60_000)
+    qtbot.waitUntil(lambda: inspect.panel.scores.rowCount() > 0)
     measured = inspect.panel.scores.data(inspect.panel.scores.index(inspect.panel.scores.rowCount() - 1, 2))
     assert measured == f"{finished.result['teacher']['miou']:.1f}"
 
     window.show_page("export")
     window.export.formats["onnx"].setChecked(False)
     click(qtbot, window.export.run)
-    qtbot.waitUntil(lambda: window.export.rows.rowCount() == 1, timeout=60_000)
+    qtbot.waitUntil(lambda: window.export.rows.rowCount() == 1)
     written = window.controller.run_path / "export" / "model.safetensors"
     assert written.stat().st_size == window.export.rows.rows[0].num_bytes
 
@@ -64,26 +64,26 @@ def test_from_the_folders_to_the_exported_file(make_window, qtbot, project_file)
 def test_stop_and_resume(make_window, qtbot, project_file):
     window = make_window()
     window.files.open(project_file)
-    qtbot.waitUntil(lambda: window.dataset.complete, timeout=10_000)
+    qtbot.waitUntil(lambda: window.dataset.complete)
     window.project.change({"training.steps": 5000, "training.preview_interval": 0, "training.evaluation_interval": 0})
     click(qtbot, window.train.start)
-    qtbot.waitUntil(lambda: len(window.controller.losses.series.get("twins", ())) >= 1, timeout=60_000)
+    qtbot.waitUntil(lambda: len(window.controller.losses.series.get("twins", ())) >= 1)
     click(qtbot, window.train.pause)
-    qtbot.waitUntil(lambda: window.controller.state is RunState.PAUSED, timeout=30_000)
-    with qtbot.waitSignal(window.controller.ended, timeout=30_000) as ended:
+    qtbot.waitUntil(lambda: window.controller.state is RunState.PAUSED)
+    with qtbot.waitSignal(window.controller.ended) as ended:
         click(qtbot, window.train.stop)
-    qtbot.waitUntil(lambda: window.controller.state is RunState.IDLE, timeout=10_000)
+    qtbot.waitUntil(lambda: window.controller.state is RunState.IDLE)
     stopped_at = ended.args[0].step
     assert ended.args[0].stopped
     path = window.controller.run_path
     assert (path / "checkpoints" / f"step-{stopped_at - 4:06d}" / "state.json").is_file()
 
     window.controller.resume_run(path)
-    qtbot.waitUntil(lambda: window.controller.state is RunState.RUNNING, timeout=60_000)
+    qtbot.waitUntil(lambda: window.controller.state is RunState.RUNNING)
     series = window.controller.losses.series
-    qtbot.waitUntil(lambda: bool(series) and series["total"].x[-1] > stopped_at, timeout=60_000)
+    qtbot.waitUntil(lambda: bool(series) and series["total"].x[-1] > stopped_at)
     steps = series["total"].x.tolist()
     assert steps == list(range(1, int(steps[-1]) + 1))  # one continuous curve
-    with qtbot.waitSignal(window.controller.ended, timeout=30_000):
+    with qtbot.waitSignal(window.controller.ended):
         click(qtbot, window.train.stop)
-    qtbot.waitUntil(lambda: window.controller.state is RunState.IDLE, timeout=10_000)
+    qtbot.waitUntil(lambda: window.controller.state is RunState.IDLE)

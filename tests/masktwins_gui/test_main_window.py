@@ -21,7 +21,7 @@ def open_window(make_window, qtbot, project_file):
     def make(engine=None):
         window = make_window(engine or FakeEngine())
         assert window.files.open(project_file)
-        qtbot.waitUntil(lambda: window.dataset.complete, timeout=10_000)
+        qtbot.waitUntil(lambda: window.dataset.complete)
         return window
 
     return make
@@ -29,7 +29,7 @@ def open_window(make_window, qtbot, project_file):
 
 def running(qtbot, window):
     window.train.start.click()
-    qtbot.waitUntil(lambda: window.controller.state is RunState.RUNNING, timeout=10_000)
+    qtbot.waitUntil(lambda: window.controller.state is RunState.RUNNING)
 
 
 def test_the_object_names_that_scripts_rely_on(make_window):
@@ -97,7 +97,7 @@ def test_a_run_from_the_window(open_window, qtbot):
 def test_a_failure_opens_a_dialog_and_leaves_no_stale_picture(open_window, qtbot):
     window = open_window(failing_engine)
     window.train.start.click()
-    qtbot.waitUntil(lambda: window.findChild(ErrorDialog) is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: window.findChild(ErrorDialog) is not None)
     dialog = window.findChild(ErrorDialog)
     assert dialog.message.text() == "the card has left the bus"
     assert window.status.state.text() == "Failed"
@@ -120,7 +120,7 @@ def test_closing_while_training_asks_once_stops_and_closes(open_window, qtbot):
     assert window.isVisible()
     assert len(window.findChildren(QMessageBox)) == 1
     answer(window, QMessageBox.ButtonRole.AcceptRole)
-    qtbot.waitUntil(lambda: not window.isVisible(), timeout=10_000)
+    qtbot.waitUntil(lambda: not window.isVisible())
     assert engine.closed
     assert window.controller.state is RunState.IDLE
 
@@ -142,7 +142,7 @@ def test_the_question_goes_when_the_run_ends_by_itself(open_window, qtbot):
     running(qtbot, window)
     window.close()
     window.controller.stop()
-    qtbot.waitUntil(lambda: window._question is None, timeout=10_000)
+    qtbot.waitUntil(lambda: window._question is None)
     assert window.isVisible()
 
 
@@ -165,9 +165,9 @@ def test_a_crashed_run_is_offered_when_the_project_opens(make_window, qtbot, pro
     window = make_window(FakeEngine())
     window.files.open(project_file)
     window.show_page("train")
-    qtbot.waitUntil(lambda: window.train.banner.isVisible(), timeout=10_000)
+    qtbot.waitUntil(lambda: window.train.banner.isVisible())
     window.train.resume_button.click()
-    qtbot.waitUntil(lambda: window.controller.state is RunState.RUNNING, timeout=10_000)
+    qtbot.waitUntil(lambda: window.controller.state is RunState.RUNNING)
     assert window.controller.run_path == run.path
     assert not window.train.banner.isVisible()
 
@@ -176,19 +176,19 @@ def test_starting_at_once(make_window, qtbot, project_file):
     window = make_window(FakeEngine())
     window.files.open(project_file)
     window.start_when_ready()
-    qtbot.waitUntil(lambda: window.controller.state is RunState.RUNNING, timeout=10_000)
+    qtbot.waitUntil(lambda: window.controller.state is RunState.RUNNING)
 
 
 def test_an_untitled_project_is_saved_before_it_trains(make_window, qtbot, small_data, tmp_path, monkeypatch):
     window = make_window(FakeEngine())
     window.project.new(small_data)
-    qtbot.waitUntil(lambda: window.dataset.complete, timeout=10_000)
+    qtbot.waitUntil(lambda: window.dataset.complete)
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: ("", ""))
     window.train.start.click()
     assert window.controller.state is RunState.IDLE  # cancelled
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "new" / "dusk"), ""))
     window.train.start.click()
-    qtbot.waitUntil(lambda: window.controller.state is RunState.RUNNING, timeout=10_000)
+    qtbot.waitUntil(lambda: window.controller.state is RunState.RUNNING)
     assert window.project.path == tmp_path / "new" / "dusk.toml"
     assert window.files.recent() == [tmp_path / "new" / "dusk.toml"]
 
@@ -218,7 +218,7 @@ def test_the_demo_is_made_in_the_background_and_opened(make_window, qtbot, tmp_p
     window = make_window()
     monkeypatch.setattr("masktwins_gui.project_files.make_project", lambda folder, progress: project_file)
     window.files.make_demo(tmp_path / "demo")
-    qtbot.waitUntil(lambda: window.project.path == project_file, timeout=10_000)
+    qtbot.waitUntil(lambda: window.project.path == project_file)
     assert all(page.isEnabled() for page in window.pages.values())
 
     def fail(folder, progress):
@@ -226,7 +226,7 @@ def test_the_demo_is_made_in_the_background_and_opened(make_window, qtbot, tmp_p
 
     monkeypatch.setattr("masktwins_gui.project_files.make_project", fail)
     window.files.make_demo(tmp_path / "demo")
-    qtbot.waitUntil(lambda: window.findChild(ErrorDialog) is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: window.findChild(ErrorDialog) is not None)
     assert window.findChild(ErrorDialog).message.text() == "no space left"
     window.findChild(ErrorDialog).close()
 

@@ -38,7 +38,7 @@ def test_what_is_counted(scaling, tmp_path):
     scaling.make_data(tmp_path, 5)
     assert scaling.count(tmp_path)().sum() == 5 * scaling.SIDE**2
     measured = scaling.measure("scan", tmp_path)
-    assert 0 < measured["seconds"] < 60
+    assert measured.keys() == {"seconds", "cpu_seconds", "mib"}
     assert measured["mib"] > 10
 
 

@@ -30,7 +30,7 @@ def page(qtbot, jobs):
 
 
 def checked(qtbot, page):
-    qtbot.waitUntil(lambda: page._dataset.report is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: page._dataset.report is not None)
 
 
 def test_an_empty_page_offers_the_demo(page, qtbot):
@@ -111,7 +111,7 @@ def test_thumbnails_are_made_off_the_gui_thread(page, qtbot, small_data):
     page._project.change({"data.target_images": small_data.data.target_images})
     images = page.thumbnails.images
     qtbot.waitUntil(lambda: images.rowCount() == 6)
-    qtbot.waitUntil(lambda: len(images._pictures) > 0, timeout=10_000)
+    qtbot.waitUntil(lambda: len(images._pictures) > 0)
     assert page.thumbnails.role.currentText() == "Target"
 
 
