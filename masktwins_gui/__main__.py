@@ -8,12 +8,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from core.allocation import keep_freed_memory
 from core.cli import COMMANDS
 from core.cli import main as run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a sub-command, or open the window, on a project if one is given. Returns the exit code."""
+    keep_freed_memory()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments and arguments[0] in COMMANDS and not _demo_with_window(arguments):
         return run_command(arguments)

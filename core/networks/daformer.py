@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core.networks.depthwise import DilatedDepthwise
+
 
 def last_stages(features: Sequence[Tensor], number: int) -> list[Tensor]:
     """The last `number` feature maps (B, C_i, h_i, w_i), finest first.
@@ -34,18 +36,13 @@ class Embedding(nn.Module):
 
 
 class ConvNormRelu(nn.Module):
-    """Convolution without bias, batch norm (ε 1e-5, momentum 0.1), ReLU; the size of the map stays."""
+    """A convolution, batch norm (ε 1e-5, momentum 0.1), ReLU."""
 
-    def __init__(
-        self, in_channels: int, channels: int, kernel_size: int = 1, *, dilation: int = 1, groups: int = 1
-    ) -> None:
+    def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
-        padding = dilation * (kernel_size // 2)
-        self.conv = nn.Conv2d(
-            in_channels, channels, kernel_size, padding=padding, dilation=dilation, groups=groups, bias=False
-        )
-        self.bn = nn.BatchNorm2d(channels)
-        nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
+        self.conv = conv
+        self.bn = nn.BatchNorm2d(conv.out_channels)
+        nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, values: Tensor) -> Tensor:
         return F.relu(self.bn(self.conv(values)), inplace=True)  # these maps are the largest of the whole network
@@ -56,8 +53,8 @@ class SeparableConvNormRelu(nn.Module):
 
     def __init__(self, in_channels: int, channels: int, dilation: int) -> None:
         super().__init__()
-        self.depthwise_conv = ConvNormRelu(in_channels, in_channels, 3, dilation=dilation, groups=in_channels)
-        self.pointwise_conv = ConvNormRelu(in_channels, channels)
+        self.depthwise_conv = ConvNormRelu(DilatedDepthwise(in_channels, dilation))
+        self.pointwise_conv = ConvNormRelu(nn.Conv2d(in_channels, channels, 1, bias=False))
 
     def forward(self, values: Tensor) -> Tensor:
         return self.pointwise_conv(self.depthwise_conv(values))
@@ -72,12 +69,12 @@ class SeparableAspp(nn.Module):
     def __init__(self, in_channels: int, channels: int, dilations: Sequence[int]) -> None:
         super().__init__()
         self.aspp_modules = nn.ModuleList(
-            ConvNormRelu(in_channels, channels)
+            ConvNormRelu(nn.Conv2d(in_channels, channels, 1, bias=False))
             if dilation == 1
             else SeparableConvNormRelu(in_channels, channels, dilation)
             for dilation in dilations
         )
-        self.bottleneck = ConvNormRelu(len(dilations) * channels, channels, 3)
+        self.bottleneck = ConvNormRelu(nn.Conv2d(len(dilations) * channels, channels, 3, padding=1, bias=False))
 
     def forward(self, values: Tensor) -> Tensor:
         return self.bottleneck(torch.cat([branch(values) for branch in self.aspp_modules], dim=1))

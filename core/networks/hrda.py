@@ -40,7 +40,7 @@ class ScaleAttention(nn.Module):
     def __init__(self, in_channels: Sequence[int], num_classes: int, channels: int = 256, dropout: float = 0.1) -> None:
         super().__init__()
         self.embed_layers = nn.ModuleList(Embedding(number, channels) for number in in_channels)
-        self.fuse_layer = ConvNormRelu(len(in_channels) * channels, channels)
+        self.fuse_layer = ConvNormRelu(nn.Conv2d(len(in_channels) * channels, channels, 1, bias=False))
         self.dropout = nn.Dropout2d(dropout)
         self.classifier = nn.Conv2d(channels, num_classes, 1)
         nn.init.normal_(self.classifier.weight, std=0.01)

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from core.allocation import give_back_memory
 from core.data.listing import list_run
 from core.data.prefetch import Prefetcher
 from core.data.sampling import Batch
@@ -163,6 +164,7 @@ class _Loop:
             self.metrics.close()
             del self.session, self.judge, session
             gc.collect()  # the networks' reference cycles hold device memory
+            give_back_memory()
 
     def _train(self, first: int) -> Iterator[Event]:
         session, total = self.session, self.session.config.training.total_steps
