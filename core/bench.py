@@ -5,7 +5,7 @@ What is compared is measured in turn, so that a machine's other work falls on al
 * the step on batches from the loader, and on a batch that lies ready: their ratio is what waiting for data costs;
 * the step, and the plain work it cannot do without (forward and backward of the same student images in the same batches,
   and the teacher's forward): their ratio is what masks, mixing, losses, EMA and optimiser cost;
-* where a configuration names a variant, the variant's step.
+* the step of each variant that a configuration names.
 
 The parts are what a profiler attributes to the step's own labelled ranges; times are measured without the profiler. No wall
 time is ever an assertion.
@@ -13,10 +13,12 @@ time is ever an assertion.
 
 from __future__ import annotations
 
+import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -45,7 +47,7 @@ CAMERA_FRAME = (1024, 2048)
 class Case:
     name: str
     changes: dict[str, Any]
-    variant: dict[str, Any] = field(default_factory=dict)  # further changes, measured in turn with the case
+    variants: tuple[dict[str, Any], ...] = ()  # further changes, each measured in turn with the case
     frame: tuple[int, int] = FRAME
 
 
@@ -53,10 +55,11 @@ RELEASED = {  # the configuration whose released code was timed: see the README
     "network.architecture": "daformer", "network.encoder": "mit_b0",
     "training.crop_size": 256, "training.target_batch_size": 1,
 }  # fmt: skip
+BF16, COMPILED = {"training.precision": "bf16"}, {"training.compile": True}
 CASES = (
-    Case("segformer pvt_v2_b0 160 ×4", {"training.crop_size": 160, "training.batch_size": 4}),
-    Case("daformer mit_b0 256 ×2", RELEASED, variant={"training.twin_forward": "separate"}),
-    Case("HRDA daformer mit_b0 256 ×2", {**RELEASED, "network.hrda": True}),
+    Case("segformer pvt_v2_b0 160 ×4", {"training.crop_size": 160, "training.batch_size": 4}, (BF16, COMPILED)),
+    Case("daformer mit_b0 256 ×2", RELEASED, ({"training.twin_forward": "separate"}, BF16)),
+    Case("HRDA daformer mit_b0 256 ×2", {**RELEASED, "network.hrda": True}, (BF16,)),
     Case("unet resnet18 160 ×4", {
         "network.architecture": "unet", "network.encoder": "resnet18",
         "training.crop_size": 160, "training.batch_size": 4,
@@ -64,14 +67,16 @@ CASES = (
     Case("segformer pvt_v2_b0 512 ×2, 2048 × 1024 PNG", {"training.crop_size": 512}, frame=CAMERA_FRAME),
 )  # fmt: skip
 _LARGE = {"network.architecture": "daformer", "network.encoder": "mit_b5", "network.hrda": True}
+_FP32 = {"training.precision": "fp32"}
 CUDA_CASES = (
     *(
-        Case(f"segformer mit_b2 {crop} ×2", {"network.encoder": "mit_b2", "training.crop_size": crop}, variant)
+        Case(
+            f"segformer mit_b2 {crop} ×2", {"network.encoder": "mit_b2", "training.crop_size": crop}, (_FP32, COMPILED)
+        )
         for crop in (512, 1024)
-        for variant in ({"training.precision": "fp32"}, {"training.compile": True})
     ),
     *(
-        Case(f"HRDA daformer mit_b5 {crop} ×2", {**_LARGE, "training.crop_size": crop}, {"training.precision": "fp32"})
+        Case(f"HRDA daformer mit_b5 {crop} ×2", {**_LARGE, "training.crop_size": crop}, (_FP32,))
         for crop in (512, 1024)
     ),
 )
@@ -97,11 +102,11 @@ def run_bench(
             if progress is not None:
                 progress(case.name)
             data = _frames(Path(folder) / "x".join(map(str, case.frame)), case.frame)
-            sessions = [
-                _session({**case.changes, **extra}, data, device, Path(folder) / f"run-{len(rows)}-{i}")
-                for i, extra in enumerate(({}, case.variant) if case.variant else ({},))
-            ]
-            rows.append({"name": case.name, **_measure(sessions, steps), "variant": _words(case.variant)})
+            sessions = {
+                words: _session({**case.changes, **extra}, data, device, Path(folder) / f"run-{len(rows)}-{i}")
+                for i, (words, extra) in enumerate({"": {}, **_runnable(case.variants, device)}.items())
+            }
+            rows.append({"name": case.name, **_measure(sessions, steps)})
     return {
         "device": device,
         "device_reason": reason,
@@ -109,6 +114,7 @@ def run_bench(
         "threads": resolved.threads,
         "torch": torch.__version__,
         "gemm_gflops": gemm_gflops(device),
+        "gemm_gflops_bf16": gemm_gflops(device, torch.bfloat16),
         "configurations": rows,
     }
 
@@ -118,8 +124,14 @@ def _frames(folder: Path, size: tuple[int, int]) -> DataConfig:
     return make_demo(folder, source=count, target=count, evaluation=1, size=size)
 
 
-def _words(changes: dict[str, Any]) -> str:
-    return ", ".join(f"{path}={value}" for path, value in changes.items())
+def _runnable(variants: tuple[dict[str, Any], ...], device: str) -> dict[str, dict[str, Any]]:
+    """The variants by their words; without torch.compile where a CPU has no C++ compiler for it."""
+    compiler = device.startswith("cuda") or any(map(shutil.which, ("g++", "clang++", "cl")))
+    return {
+        ", ".join(f"{path}={value}" for path, value in changes.items()): changes
+        for changes in variants
+        if compiler or changes is not COMPILED
+    }
 
 
 def _session(changes: dict[str, Any], data: DataConfig, device: str, path: Path) -> Session:
@@ -134,13 +146,15 @@ def _session(changes: dict[str, Any], data: DataConfig, device: str, path: Path)
     return session
 
 
-def _measure(sessions: list[Session], steps: int) -> dict[str, Any]:
-    session, device = sessions[0], sessions[0].compute.device
+def _measure(sessions: dict[str, Session], steps: int) -> dict[str, Any]:
+    """Time the session of the empty name, and the variants beside it."""
+    session = sessions[""]
+    device, variants = session.compute.device, [words for words in sessions if words]
     cached = session.make_batch(0)
     work: dict[str, Callable[[], Any]] = {"cached": lambda: session.train_step(cached)}
     work["plain"] = lambda: _plain(session, cached)
-    if len(sessions) > 1:
-        work["variant"] = lambda: sessions[1].train_step(cached)
+    for words in variants:
+        work[words] = partial(sessions[words].train_step, cached)
     for run in work.values():
         for _ in range(WARM_UP):
             run()
@@ -162,7 +176,7 @@ def _measure(sessions: list[Session], steps: int) -> dict[str, Any]:
         "memory_gib": memory,
         "step_to_plain": ratio["plain"],
         "loaded_to_cached": 1 / ratio["step"],
-        "variant_to_step": 1 / ratio["variant"] if "variant" in ratio else None,
+        "variant_to_step": {words: 1 / ratio[words] for words in variants},
         "parts": {"data wait": statistics.median(waits[WARM_UP:]), **_profile(session, cached, min(steps, 4))},
     }
 
@@ -227,8 +241,8 @@ def _synchronise(device: str) -> None:
         torch.cuda.synchronize(device)
 
 
-def gemm_gflops(device: str, size: int = 1024) -> float:
-    """What the machine multiplies matrices at, in fp32, to read the other figures by."""
-    a = torch.randn(size, size, device=device)
+def gemm_gflops(device: str, dtype: torch.dtype = torch.float32, size: int = 2048) -> float:
+    """What the machine multiplies matrices at, to read the other figures by."""
+    a = torch.randn(size, size, device=device, dtype=dtype)
     times = [_timed(device, lambda: torch.mm(a, a)) for _ in range(7)]
     return 2 * size**3 / statistics.median(times) / 1e9

@@ -369,14 +369,17 @@ def bench(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int
     if arguments.json:
         _print_json(result)
         return DONE
-    print(f"{result['device']}: {result['device_reason']}, torch {result['torch']}, {result['threads']} threads")
+    print(
+        f"{result['device']}: {result['device_reason']}, torch {result['torch']}, {result['threads']} threads, "
+        f"matrices multiply at {result['gemm_gflops']:.0f} GFLOP/s in fp32, {result['gemm_gflops_bf16']:.0f} in bf16"
+    )
     for row in result["configurations"]:
         print(
             f"{row['name']:44}{row['seconds_per_step']:8.3f} s/step{row['images_per_second']:7.1f} images/s"
             f"{row['memory_gib']:6.1f} GiB  step/plain {row['step_to_plain']:.2f}  loaded/cached {row['loaded_to_cached']:.2f}"
         )
-        if row["variant"]:
-            print(f"    {row['variant']}: ×{row['variant_to_step']:.2f}")
+        for variant, ratio in row["variant_to_step"].items():
+            print(f"    {variant}: ×{ratio:.2f}")
         print("    " + "  ".join(f"{part} {seconds:.3f}" for part, seconds in row["parts"].items()))
     return DONE
 

@@ -179,7 +179,7 @@ class TrainingConfig(Section):
     precision: Precision = setting(
         Precision.AUTO,
         "Precision",
-        "auto: bf16 on CUDA cards that have it, else fp32. bf16 on a CPU pays off with AMX.",
+        "auto: bf16 on CUDA cards that have it, else fp32. bf16 on a CPU pays off with AVX-512 BF16 or AMX.",
     )
     compile: bool = setting(
         False,

@@ -6,17 +6,18 @@ from core.events import RunError
 
 def test_every_part_of_the_step_is_measured(monkeypatch):
     changes = {"network.encoder": "tu-test_resnet", "training.crop_size": 32, "training.threads": 1}
-    monkeypatch.setattr(bench, "CASES", (bench.Case("tiny", changes, {"training.twin_forward": "separate"}),))
+    variants = ({"training.twin_forward": "separate"}, bench.BF16)
+    monkeypatch.setattr(bench, "CASES", (bench.Case("tiny", changes, variants),))
     result = bench.run_bench(steps=2, device="cpu")
     (row,) = result["configurations"]
     assert row["seconds_per_step"] > 0
     assert set(row["parts"]) == {"data wait", *bench.PARTS}
     assert all(seconds > 0 for seconds in row["parts"].values())
-    assert result["gemm_gflops"] > 0
+    assert min(result["gemm_gflops"], result["gemm_gflops_bf16"]) > 0
     assert row["step_to_plain"] > 0
     assert row["loaded_to_cached"] > 0
-    assert row["variant_to_step"] > 0
-    assert row["variant"] == "training.twin_forward=separate"
+    assert set(row["variant_to_step"]) == {"training.twin_forward=separate", "training.precision=bf16"}
+    assert min(row["variant_to_step"].values()) > 0
     assert row["memory_gib"] > 0
 
 
