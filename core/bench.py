@@ -13,6 +13,7 @@ time is ever an assertion.
 
 from __future__ import annotations
 
+import gc
 import shutil
 import statistics
 import time
@@ -20,13 +21,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
+from core.allocation import give_back_memory
 from core.config import DataConfig, RunConfig, TrainingConfig, TwinForward
 from core.data.demo import make_demo
 from core.data.listing import create_run, list_run
@@ -102,11 +104,10 @@ def run_bench(
             if progress is not None:
                 progress(case.name)
             data = _frames(Path(folder) / "x".join(map(str, case.frame)), case.frame)
-            sessions = {
-                words: _session({**case.changes, **extra}, data, device, Path(folder) / f"run-{len(rows)}-{i}")
-                for i, (words, extra) in enumerate({"": {}, **_runnable(case.variants, device)}.items())
-            }
-            rows.append({"name": case.name, **_measure(sessions, steps)})
+            make = partial(_session, case, data, device, Path(folder))
+            rows.append({"name": case.name, **_measure(make, _runnable(case.variants, device), steps)})
+            gc.collect()
+            give_back_memory()
     return {
         "device": device,
         "device_reason": reason,
@@ -134,31 +135,36 @@ def _runnable(variants: tuple[dict[str, Any], ...], device: str) -> dict[str, di
     }
 
 
-def _session(changes: dict[str, Any], data: DataConfig, device: str, path: Path) -> Session:
+def _session(case: Case, data: DataConfig, device: str, folder: Path, further: dict[str, Any]) -> Session:
     base = {
         "network.weights": "none", "mask.block_size": 16, "training.device": device, "training.source_steps": 0,
         "training.steps": 10_000, "training.batch_size": 2, "training.pseudo_label_threshold": 0.0,
     }  # fmt: skip
-    config = with_changes(RunConfig(data=data), {**base, **changes})
-    run = create_run(config, path)
+    config = with_changes(RunConfig(data=data), {**base, **case.changes, **further})
+    run = create_run(config, Path(mkdtemp(dir=folder)) / "run")
     session = Session(config, run, list_run(run), None)
     session.begin_adaptation()
     return session
 
 
-def _measure(sessions: dict[str, Session], steps: int) -> dict[str, Any]:
-    """Time the session of the empty name, and the variants beside it."""
-    session = sessions[""]
-    device, variants = session.compute.device, [words for words in sessions if words]
+def _measure(
+    make: Callable[[dict[str, Any]], Session], variants: dict[str, dict[str, Any]], steps: int
+) -> dict[str, Any]:
+    """Time the session without further changes, and those of the variants beside it."""
+    session = make({})
+    device = session.compute.device
     cached = session.make_batch(0)
     work: dict[str, Callable[[], Any]] = {"cached": lambda: session.train_step(cached)}
+    reset_peak_memory(device)
+    for _ in range(WARM_UP):
+        work["cached"]()
+    memory = peak_memory_gib(device)  # before the variants take theirs
     work["plain"] = lambda: _plain(session, cached)
-    for words in variants:
-        work[words] = partial(sessions[words].train_step, cached)
+    for words, changes in variants.items():
+        work[words] = partial(make(changes).train_step, cached)
     for run in work.values():
         for _ in range(WARM_UP):
             run()
-    reset_peak_memory(device)
     waits: list[float] = []
     found: dict[str, list[float]] = {name: [] for name in ("step", *work)}
     with Prefetcher(session.make_batch, 0, WARM_UP + steps, session.config.data.loader_threads) as batches:
@@ -167,7 +173,6 @@ def _measure(sessions: dict[str, Session], steps: int) -> dict[str, Any]:
             for name, run in work.items():
                 found[name].append(_timed(device, run))
     seconds = {name: values[WARM_UP:] for name, values in found.items()}
-    memory = peak_memory_gib(device)
     median = {name: statistics.median(values) for name, values in seconds.items()}
     ratio = {name: statistics.median(_ratios(seconds["cached"], values)) for name, values in seconds.items()}
     return {
