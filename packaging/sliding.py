@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from core.allocation import keep_freed_memory
 from core.config import Architecture, NetworkConfig
 from core.evaluation.predictor import Predictor
 from core.networks.build import build
@@ -99,6 +100,7 @@ def compare(segmenter: Segmenter, device: str, batch_size: int, seconds: float) 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    keep_freed_memory()  # as the program does
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--encoder", help="measure a SegFormer on this encoder instead of the small network")
     parser.add_argument("--batch-size", type=int, default=4, help="windows that the Predictor takes together")
