@@ -126,13 +126,13 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def run_study(
-    study: str, pairs: Path, out: Path, weights: Path | None, seeds: list[int], jobs: int, changes: list[str]
+    study: str, pairs: Path, out: Path, weights: Path | None, seeds: list[int], jobs: int, changes: list[str], only: str
 ) -> None:
     start = IMAGENET if weights else RANDOM
     rate = LEARNING_RATE[start] * (BAD_FACTOR if study == "bad" else 1)
     begin = [*BASE, *start, f"training.learning_rate={rate:g}", *([f"network.weights={weights}"] if weights else ())]
     tasks = [(f"{name}-{seed}", folder, [*begin, f"training.seed={seed}", *sets, *changes])
-             for seed in seeds for name, _, folder, sets in _variants(study, pairs)]  # fmt: skip
+             for seed in seeds for name, _, folder, sets in _variants(study, pairs) if only in name]  # fmt: skip
     (out / "results").mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(jobs) as pool:
         for name, code in pool.map(lambda task: (task[0], _run(*task, out=out)), tasks):
@@ -242,6 +242,7 @@ def main() -> None:
     run.add_argument("--weights", type=Path)
     run.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     run.add_argument("--jobs", type=int, default=2)
+    run.add_argument("--only", default="", metavar="TEXT", help="the runs whose name holds it")
     run.add_argument("--set", dest="changes", action="append", default=[])
     shown = commands.add_parser("table")
     shown.add_argument("study", choices=STUDIES)
@@ -255,6 +256,7 @@ def main() -> None:
         run_study(
             arguments.study, arguments.pairs.resolve(), arguments.out.resolve(),
             arguments.weights.resolve() if arguments.weights else None, arguments.seeds, arguments.jobs, arguments.changes,
+            arguments.only,
         )  # fmt: skip
     else:
         table(arguments.study, arguments.out)
