@@ -8,6 +8,7 @@ of a step. GPUs have torch's own cache and do not need this.
 from __future__ import annotations
 
 import ctypes
+import gc
 import platform
 
 # mallopt(3): the parameters' numbers in malloc.h
@@ -28,6 +29,7 @@ def keep_freed_memory() -> bool:
 
 
 def give_back_memory() -> None:
-    """Return what is free to the system, at the end of a run."""
+    """Collect reference cycles, which networks are part of, and return what is free to the system: at the end of a run."""
+    gc.collect()
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)

@@ -13,7 +13,6 @@ time is ever an assertion.
 
 from __future__ import annotations
 
-import gc
 import shutil
 import statistics
 import time
@@ -106,7 +105,6 @@ def run_bench(
             data = _frames(Path(folder) / "x".join(map(str, case.frame)), case.frame)
             make = partial(_session, case, data, device, Path(folder))
             rows.append({"name": case.name, **_measure(make, _runnable(case.variants, device), steps)})
-            gc.collect()
             give_back_memory()
     return {
         "device": device,

@@ -36,7 +36,7 @@ def dilated_depthwise(values: Tensor, weight: Tensor, dilation: int) -> Tensor:
         dilation: distance of the kernel's taps, pixels.
     """
     if values.device.type == "cpu" and values.requires_grad and weight.requires_grad:
-        return _DilatedDepthwise.apply(values, weight, dilation)  # type: ignore[no-any-return]
+        return _DilatedDepthwise.apply(values, weight, dilation)
     return _same(values, weight, dilation)
 
 

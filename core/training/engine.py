@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import time
 from collections.abc import Iterator, Mapping
@@ -163,8 +162,7 @@ class _Loop:
         finally:
             self.metrics.close()
             del self.session, self.judge, session
-            gc.collect()  # the networks' reference cycles hold device memory
-            give_back_memory()
+            give_back_memory()  # the device's too
 
     def _train(self, first: int) -> Iterator[Event]:
         session, total = self.session, self.session.config.training.total_steps
