@@ -13,6 +13,7 @@ from PySide6.QtCore import QCoreApplication, QSettings, QTimer, Signal
 from PySide6.QtWidgets import QApplication
 
 from masktwins_gui import theme
+from masktwins_gui.end_signals import EndSignals
 from masktwins_gui.main_window import MainWindow
 from masktwins_gui.widgets.error_dialog import ErrorDialog
 
@@ -75,6 +76,7 @@ def run(project: Path | None = None, *, start: bool = False, demo: Path | None =
     theme.apply(app, theme.current(app))
     window.setWindowIcon(theme.icon("logo", app.palette()))
     window.show()
+    EndSignals(window).received.connect(window.leave)
     if open_demo:
         window.files.make_demo(demo)
     elif project is not None:

@@ -8,6 +8,7 @@ from PySide6.QtCore import QSettings, QSize, Qt
 from PySide6.QtGui import QAction, QCloseEvent, QGuiApplication, QKeySequence
 from PySide6.QtWidgets import (
     QApplication,
+    QDialog,
     QHBoxLayout,
     QMainWindow,
     QMenu,
@@ -316,6 +317,18 @@ class MainWindow(QMainWindow):
         self.controller.close()
         event.accept()
 
+    def leave(self) -> None:
+        """Close without a question, where nobody may be there to answer: a run is stopped cleanly, the project is kept."""
+        for dialog in QApplication.topLevelWidgets():
+            if isinstance(dialog, QDialog):
+                dialog.reject()
+        if self.controller.state.active:
+            self._stop_and_close()
+        else:
+            self.files.keep()
+            self._closes_when_ended = True
+            self.close()
+
     def _ask_to_stop(self) -> None:
         if self._question is not None:
             self._question.raise_()
@@ -334,6 +347,7 @@ class MainWindow(QMainWindow):
         box.open()
 
     def _stop_and_close(self) -> None:
+        self.files.keep()  # the run has been following these changes
         self._closes_when_ended = True
         self.setEnabled(False)
         self.controller.stop()

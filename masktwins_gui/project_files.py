@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QSettings, QStandardPaths, Signal
@@ -81,6 +82,12 @@ class ProjectFiles(QObject):
             return False
         return self._write(Path(path).with_suffix(".toml"))
 
+    def keep(self) -> bool:
+        """Save what has changed without asking; a project without a name gets one, and is opened at the next start."""
+        if not self._project.modified:
+            return True
+        return self._write(self._project.path or _unused(home() / self.tr("unsaved.toml")))
+
     def _write(self, path: Path) -> bool:
         try:
             self._project.save(path)
@@ -138,6 +145,11 @@ class ProjectFiles(QObject):
 
     def _demo_progress(self, done: int, total: int) -> None:
         self.busy.emit(self.tr("Making the demo: image {0} of {1}").format(done, total))
+
+
+def _unused(path: Path) -> Path:
+    names = itertools.chain([path], (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2)))
+    return next(name for name in names if not name.exists())
 
 
 def home() -> Path:

@@ -1,10 +1,15 @@
 """How the program is started, and what it does not import."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
+from core import settings
+from core.runs import RunFolder
 from masktwins_gui import __main__ as program
 
 OPEN_AND_CLOSE = """
@@ -39,6 +44,27 @@ def test_a_sub_command_needs_no_qt():
     code = "import sys, masktwins_gui.__main__; print('PySide6' in sys.modules, 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a signal to another process")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_end_stops_the_run_with_a_checkpoint(number, project_file, tmp_path):
+    config = settings.with_changes(settings.load(project_file), {"training.steps": 100_000})
+    settings.save(config, project_file)
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "XDG_CONFIG_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "masktwins_gui", str(project_file), "--start"]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    run = RunFolder(project_file.parent / "runs" / "run-01")
+    end = time.monotonic() + 120
+    while not (run.metrics_path.exists() and len(run.metrics()) > 4):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < end
+        time.sleep(0.05)  # another process is watched, through the disk
+    process.send_signal(number)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 0, error
+    assert run.status()["state"] == "stopped"
+    assert run.checkpoints()[-1].step == run.status()["step"]
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from PySide6.QtCore import QSettings, Qt
+from PySide6.QtCore import QSettings, QStandardPaths, Qt
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QAbstractButton, QFileDialog, QMessageBox, QWidget
 
@@ -115,6 +115,7 @@ def test_closing_while_training_asks_once_stops_and_closes(open_window, qtbot):
     engine = FakeEngine()
     window = open_window(engine)
     running(qtbot, window)
+    window.project.change({"loss.twin_weight": 0.5})
     window.close()
     window.close()
     assert window.isVisible()
@@ -122,6 +123,7 @@ def test_closing_while_training_asks_once_stops_and_closes(open_window, qtbot):
     answer(window, QMessageBox.ButtonRole.AcceptRole)
     qtbot.waitUntil(lambda: not window.isVisible())
     assert engine.closed
+    assert settings.load(window.project.path).loss.twin_weight == 0.5
     assert window.controller.state is RunState.IDLE
 
 
@@ -135,6 +137,29 @@ def test_closing_can_be_thought_better_of(open_window, qtbot):
     window.close()  # it asks again later
     assert window._question is not None
     answer(window, QMessageBox.ButtonRole.RejectRole)
+
+
+def test_leaving_stops_the_run_and_keeps_the_changes_without_a_question(open_window, qtbot):
+    engine = FakeEngine()
+    window = open_window(engine)
+    running(qtbot, window)
+    window.close()  # its question is open when the system asks to end
+    window.project.change({"loss.twin_weight": 0.5})
+    window.leave()
+    qtbot.waitUntil(lambda: not window.isVisible())
+    assert engine.closed
+    assert settings.load(window.project.path).loss.twin_weight == 0.5
+
+
+def test_leaving_gives_a_project_without_a_name_one(make_window, qtbot, tmp_path, monkeypatch):
+    monkeypatch.setattr(QStandardPaths, "writableLocation", lambda _: str(tmp_path))
+    for expected in ("unsaved.toml", "unsaved-2.toml"):
+        window = make_window()
+        window.project.change({"loss.twin_weight": 0.5})
+        window.leave()
+        assert not window.isVisible()
+        assert window.files.recent()[0] == tmp_path / "MaskTwins" / expected
+        assert settings.load(window.files.recent()[0]).loss.twin_weight == 0.5
 
 
 def test_the_question_goes_when_the_run_ends_by_itself(open_window, qtbot):
