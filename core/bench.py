@@ -7,8 +7,8 @@ What is compared is measured in turn, so that a machine's other work falls on al
   and the teacher's forward): their ratio is what masks, mixing, losses, EMA and optimiser cost;
 * the step of each variant that a configuration names.
 
-The parts are what a profiler attributes to the step's own labelled ranges; times are measured without the profiler. No wall
-time is ever an assertion.
+The parts are what a profiler attributes to the step's own labelled ranges, the operators what it attributes to torch's; times
+are measured without the profiler. No wall time is ever an assertion.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import shutil
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import DeviceType
+from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
 from core.allocation import give_back_memory
@@ -39,6 +42,8 @@ from core.training.device import choose_device, peak_memory_gib, reset_peak_memo
 from core.training.session import Session
 
 PARTS = ("source", "teacher", "mix", "twins", "optimiser", "ema")
+OURS = "_DilatedDepthwiseBackward"  # of core.networks.depthwise: its inner operators count as one
+LARGEST = 8  # operators that are named
 WARM_UP = 2  # steps before the clock starts: memory is allocated and kernels are chosen in them
 FRAME = (288, 384)  # pixels of the generated images
 CAMERA_FRAME = (1024, 2048)
@@ -173,6 +178,7 @@ def _measure(
     seconds = {name: values[WARM_UP:] for name, values in found.items()}
     median = {name: statistics.median(values) for name, values in seconds.items()}
     ratio = {name: statistics.median(_ratios(seconds["cached"], values)) for name, values in seconds.items()}
+    parts, operators = _profile(session, cached, min(steps, 4))
     return {
         "seconds_per_step": median["step"],
         "images_per_second": (len(cached.source_image) + len(cached.target_image)) / median["step"],
@@ -180,7 +186,8 @@ def _measure(
         "step_to_plain": ratio["plain"],
         "loaded_to_cached": 1 / ratio["step"],
         "variant_to_step": {words: 1 / ratio[words] for words in variants},
-        "parts": {"data wait": statistics.median(waits[WARM_UP:]), **_profile(session, cached, min(steps, 4))},
+        "parts": {"data wait": statistics.median(waits[WARM_UP:]), **parts},
+        "operators": operators,
     }
 
 
@@ -223,20 +230,43 @@ def _backward(logits: Tensor) -> None:
     logits.float().square().mean().backward()
 
 
-def _profile(session: Session, batch: Batch, steps: int) -> dict[str, float]:
-    """Seconds per step of the step's labelled ranges."""
+def _profile(session: Session, batch: Batch, steps: int) -> tuple[dict[str, float], dict[str, float]]:
+    """Seconds per step of the step's labelled ranges, and the share of each kind of operator in all its work."""
     on_cuda = session.compute.device.startswith("cuda")
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_cuda else [])]
-    with profile(activities=activities) as profiler:
+    with profile(activities=activities, record_shapes=True) as profiler:
         for _ in range(steps):
             session.train_step(batch)
         _synchronise(session.compute.device)
     found = {event.key: event for event in profiler.key_averages()}
     totals = {part: found[f"masktwins::{part}"] for part in PARTS if f"masktwins::{part}" in found}
-    return {
+    parts = {
         part: (event.device_time_total if on_cuda else event.cpu_time_total) / 1e6 / steps
         for part, event in totals.items()
     }
+    work: Counter[str] = Counter()
+    for event in profiler.events() or ():
+        if event.is_user_annotation or event.device_type != DeviceType.CPU:
+            continue  # a range of ours, or a kernel, whose time its operator has too
+        work[_kind(event)] += event.self_device_time_total if on_cuda else event.self_cpu_time_total
+    return parts, {kind: time / work.total() for kind, time in work.most_common(LARGEST)}
+
+
+def _kind(event: FunctionEvent) -> str:
+    """The operator's name; a convolution by its kernel and whether each channel goes by itself."""
+    ancestor = event.cpu_parent
+    while ancestor is not None:
+        if ancestor.name == OURS:
+            return OURS
+        ancestor = ancestor.cpu_parent
+    if "convolution" not in event.name or event.input_shapes is None:
+        return event.name
+    backward = "backward" in event.name
+    weight = (*event.input_shapes, (), (), ())[2 if backward else 1]  # (O, I / groups, kernel height, kernel width)
+    if len(weight) != 4:
+        return event.name
+    words = f"convolution {weight[2]}×{weight[3]}" + (", depthwise" if weight[1] == 1 < weight[0] else "")
+    return words + (", backward" if backward else "")
 
 
 def _synchronise(device: str) -> None:

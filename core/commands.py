@@ -381,6 +381,7 @@ def bench(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int
         for variant, ratio in row["variant_to_step"].items():
             print(f"    {variant}: ×{ratio:.2f}")
         print("    " + "  ".join(f"{part} {seconds:.3f}" for part, seconds in row["parts"].items()))
+        print("    " + "  ".join(f"{operator} {share:.0%}" for operator, share in row["operators"].items()))
     return DONE
 
 

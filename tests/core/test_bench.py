@@ -19,6 +19,8 @@ def test_every_part_of_the_step_is_measured(monkeypatch):
     assert set(row["variant_to_step"]) == {"training.twin_forward=separate", "training.precision=bf16"}
     assert min(row["variant_to_step"].values()) > 0
     assert row["memory_gib"] > 0
+    assert "convolution 3×3, backward" in row["operators"]
+    assert 0 < sum(row["operators"].values()) <= 1
 
 
 def test_a_configuration_that_is_not_there_is_answered_with_those_that_are():
