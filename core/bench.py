@@ -26,7 +26,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import DeviceType
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
@@ -246,7 +245,7 @@ def _profile(session: Session, batch: Batch, steps: int) -> tuple[dict[str, floa
     }
     work: Counter[str] = Counter()
     for event in profiler.events() or ():
-        if event.is_user_annotation or event.device_type != DeviceType.CPU:
+        if event.is_user_annotation or event.device_type.name != "CPU":
             continue  # a range of ours, or a kernel, whose time its operator has too
         work[_kind(event)] += event.self_device_time_total if on_cuda else event.self_cpu_time_total
     return parts, {kind: time / work.total() for kind, time in work.most_common(LARGEST)}
@@ -262,7 +261,8 @@ def _kind(event: FunctionEvent) -> str:
     if "convolution" not in event.name or event.input_shapes is None:
         return event.name
     backward = "backward" in event.name
-    weight = (*event.input_shapes, (), (), ())[2 if backward else 1]  # (O, I / groups, kernel height, kernel width)
+    shapes: Any = event.input_shapes  # a list of each; of a weight: (O, I / groups, kernel height, kernel width)
+    weight = (*shapes, [], [], [])[2 if backward else 1]
     if len(weight) != 4:
         return event.name
     words = f"convolution {weight[2]}×{weight[3]}" + (", depthwise" if weight[1] == 1 < weight[0] else "")
