@@ -14,17 +14,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 import torch.distributed as dist
+from timm.layers.norm_act import convert_sync_batchnorm
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from core.config import TrainingConfig
 from core.events import RunError
 from core.method.draws import Share
+from core.networks.segmenter import Segmenter
 
 
 class Group:
@@ -135,6 +137,14 @@ def processes() -> Iterator[Group]:
         yield Processes()
     finally:
         dist.destroy_process_group()
+
+
+def synchronised(network: Segmenter) -> Segmenter:
+    """The same network with batch norms that see the images of all processes.
+
+    By timm's function: torch's own would drop the activations that timm's encoders keep inside their batch norms.
+    """
+    return cast("Segmenter", convert_sync_batchnorm(network))
 
 
 def check_shares(training: TrainingConfig, share: Share) -> None:

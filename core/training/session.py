@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,7 +42,7 @@ from core.training.checkpoint import (
     save_checkpoint,
 )
 from core.training.device import Compute, apply_threads, choose_device, resolve
-from core.training.distributed import SOLO, Group, check_shares
+from core.training.distributed import SOLO, Group, check_shares, synchronised
 from core.training.optim import StepGuard, build_optimizer, set_learning_rate
 
 LOG = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class Session:
         if self.compute.channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.training.sync_batch_norm and group.share.world > 1 and self.compute.device.startswith("cuda"):
-            network = cast("Segmenter", torch.nn.SyncBatchNorm.convert_sync_batchnorm(network))
+            network = synchronised(network)
         self.network: Segmenter = network
         self.optimizer = build_optimizer(network, config.training)
         self.detail_step = _check_crop(network, config.training.crop_hw)

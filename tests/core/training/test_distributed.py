@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from core import settings
-from core.config import TrainingConfig
+from core.config import Architecture, TrainingConfig
 from core.events import RunError
 from core.method.draws import Share
-from core.training.distributed import check_shares
+from core.networks.families import construct, described
+from core.pixels import Normalisation
+from core.training.distributed import check_shares, synchronised
 from tests.core.tiny import tiny_config
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -84,3 +87,18 @@ def test_a_batch_that_cannot_be_divided_is_refused(name):
     training = TrainingConfig(**{"batch_size": 4, name: 3})
     with pytest.raises(RunError, match=f"training.{name} 3 .* 2 processes"):
         check_shares(training, Share(0, 2))
+
+
+@pytest.mark.parametrize(
+    "encoder", ["tu-test_efficientnet", "tu-test_resnet"]
+)  # activations inside batch norms, and not
+def test_synchronised_batch_norms_leave_the_network_as_it_is(encoder):
+    network = construct(described(Architecture.UNET, encoder), 3, Normalisation()).eval()
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        expected = network(image)
+        found = synchronised(network)(image)
+    assert torch.equal(found, expected)
+    norms = [m for m in network.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+    assert norms
+    assert all(isinstance(norm, torch.nn.SyncBatchNorm) for norm in norms)
