@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.config import JitterModel
+from core.data.transfer import to_device
 
 NUM_ADJUSTMENTS = 4  # 0 brightness, 1 contrast, 2 saturation, 3 hue
 SATURATION_EPSILON = 1e-6  # the released code's, in the denominator of S
@@ -60,8 +61,7 @@ def colour_jitter(image_BCHW: Tensor, draw: ColourDraw, model: JitterModel = Jit
     if len(draw.hue) != len(image_BCHW):
         raise ValueError(f"A colour draw for {len(draw.hue)} images cannot be used on {len(image_BCHW)}: draw again.")
     stacked = np.stack([draw.brightness, draw.contrast, draw.saturation, draw.hue]).astype(np.float32)
-    # One small copy for all factors; non_blocking, so that the host does not wait for the device.
-    factors = torch.from_numpy(stacked).to(image_BCHW.device, image_BCHW.dtype, non_blocking=True)
+    factors = to_device(torch.from_numpy(stacked), image_BCHW.device).to(image_BCHW.dtype)  # one small copy for all
     additive = model is JitterModel.ADDITIVE
     adjustments = (_brightness, _contrast, _saturation, _hue) if additive else (_exposure, _spread, _chroma, _hue)
     for which in draw.order:

@@ -18,6 +18,7 @@ from torch.profiler import record_function
 
 from core.config import JitterModel, MaskLevel, RunConfig, TwinForward
 from core.data.augment import colour_jitter, gaussian_blur
+from core.data.transfer import to_device
 from core.method.detail import Box, OnFeatures, Prediction
 from core.method.draws import AugmentDraw, BoxDraws, StepDraws
 from core.method.feature_distance import FeatureAnchor
@@ -181,7 +182,7 @@ def mixed(
     assert draws.pasted_classes is not None
     count = len(images.source)
     labelled = labelled.repeated(count)
-    pasted = torch.from_numpy(draws.pasted_classes).to(labelled.label.device, non_blocking=True)
+    pasted = to_device(torch.from_numpy(draws.pasted_classes), labelled.label.device)
     mask = paste_mask(images.source_label, pasted)
     image = mix(mask, images.source, in_turn(images.target, count))
     image = augmented(image, draws.mixed, normalisation, config.augment.jitter_model)
@@ -213,7 +214,7 @@ def twin_losses(
     """Forward the masked copies, back-propagate L_cl and L_cm, return both detached. One view alone has no L_cm."""
     weight = config.loss
     x = augmented(unmasked.image, unmasked.augment, student.normalisation, config.augment.jitter_model)
-    keeps = [torch.from_numpy(mask).to(x.device, non_blocking=True) for mask in unmasked.masks]
+    keeps = [to_device(torch.from_numpy(mask), x.device) for mask in unmasked.masks]
     with student.accumulating(last=last):
         views = masked_predictions(student, x, keeps, boxes, config)
         losses: Losses = {}

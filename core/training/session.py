@@ -20,6 +20,7 @@ from core.config import Precision, RunConfig, TeacherStatistics
 from core.data.counting import class_counts
 from core.data.listing import Listing
 from core.data.sampling import Batch, BatchSource, generator
+from core.data.transfer import to_device
 from core.evaluation.health import readable
 from core.evaluation.metrics import scores_of
 from core.evaluation.predict import evaluate
@@ -171,20 +172,18 @@ class Session:
 
     def to_device(self, batch: Batch) -> Images:
         """Copy as bytes and scale to 0..1 there."""
+        device = self.compute.device
 
         def image(tensor: Tensor) -> Tensor:
-            moved = self._move(tensor).float().div(255)
+            moved = to_device(tensor, device).float().div(255)
             return moved.contiguous(memory_format=torch.channels_last) if self.compute.channels_last else moved
 
         return Images(
             image(batch.source_image),
-            self._move(batch.source_label),
+            to_device(batch.source_label, device),
             image(batch.target_image),
-            self._move(batch.target_valid),
+            to_device(batch.target_valid, device),
         )
-
-    def _move(self, tensor: Tensor) -> Tensor:
-        return tensor.to(self.compute.device, non_blocking=True)
 
     # Measuring ---------------------------------------------------------------------------------
 
