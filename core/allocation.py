@@ -28,6 +28,14 @@ def keep_freed_memory() -> bool:
     return all(ctypes.CDLL(None).mallopt(parameter, value) for parameter, value in values.items())
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether it says that memory was short: only CUDA has a class of its own for that (torch.OutOfMemoryError)."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    words = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in words or "can't allocate memory" in words)
+
+
 def give_back_memory() -> None:
     """Collect reference cycles, which networks are part of, and return what is free to the system: at the end of a run."""
     gc.collect()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import signal
 import sys
@@ -159,6 +160,10 @@ def _train(run: Any, control: Any, group: Any, *, as_json: bool) -> int:
     raise AssertionError("the engine's last event is Finished")
 
 
+def _percent(value: float | None) -> str:
+    return "unknown: no pixel is labelled" if value is None else f"{value:.1f}"
+
+
 def _report_run(result: Any, *, stopped: bool, as_json: bool) -> int:
     if as_json:
         _print_json(result)
@@ -167,7 +172,8 @@ def _report_run(result: Any, *, stopped: bool, as_json: bool) -> int:
         for name in ("source_only", "student", "teacher", "oracle"):
             if result.get(name):
                 print(
-                    f"  {name:12} mIoU {result[name]['miou']:.1f}  pixel accuracy {result[name]['pixel_accuracy']:.1f}"
+                    f"  {name:12} mIoU {_percent(result[name]['miou'])}  "
+                    f"pixel accuracy {_percent(result[name]['pixel_accuracy'])}"
                 )
         if result.get("verdict"):
             print(f"  {result['verdict']}")
@@ -266,14 +272,18 @@ def evaluate(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> 
         scores = evaluate(_predictor(model), pairs, space, progress=progress)
     result = scores.to_json()
     if chosen:
-        result["miou_classes"] = miou_over(scores, chosen)
+        over = miou_over(scores, chosen)
+        result["miou_classes"] = None if math.isnan(over) else over
     if arguments.json:
         _print_json(result)
         return DONE
     for name, value in result["per_class"].items():
         print(f"{name:20} {'-' if value is None else f'{value:.1f}'}")
-    print(f"{'mIoU':20} {result['miou']:.1f}" + (f" ({result['miou_classes']:.1f} over the chosen)" if chosen else ""))
-    print(f"{'pixel accuracy':20} {result['pixel_accuracy']:.1f}")
+    print(
+        f"{'mIoU':20} {_percent(result['miou'])}"
+        + (f" ({_percent(result['miou_classes'])} over the chosen)" if chosen else "")
+    )
+    print(f"{'pixel accuracy':20} {_percent(result['pixel_accuracy'])}")
     return DONE
 
 

@@ -52,10 +52,11 @@ def measure_gap(
 
 def gap_closed(source_only: dict | None, adapted: dict | None, oracle: dict | None) -> float | None:
     """(adapted − source-only) / (oracle − source-only) in mIoU; None where the gap is under MIN_GAP or unknown."""
-    if source_only is None or adapted is None or oracle is None:
+    before, after, ceiling = (scores and scores["miou"] for scores in (source_only, adapted, oracle))
+    if before is None or after is None or ceiling is None:
         return None
-    gap = oracle["miou"] - source_only["miou"]
-    return None if gap < MIN_GAP else round((adapted["miou"] - source_only["miou"]) / gap, 4)
+    gap = ceiling - before
+    return None if gap < MIN_GAP else round((after - before) / gap, 4)
 
 
 def _open(config: RunConfig, path: Path) -> RunFolder:

@@ -6,6 +6,7 @@ Every replacement of a file is atomic (written beside, flushed to the disk, rena
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import json
 import logging
@@ -35,6 +36,9 @@ def fsync_folder(folder: Path) -> None:
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network drives have it for files alone
+                raise
         finally:
             os.close(handle)
 
@@ -111,20 +115,26 @@ class RunFolder:
         return settings.load(self.config_path)
 
     def append_change(self, step: int, changes: Mapping[str, Any]) -> None:
+        torn = self.changes_path.exists() and not self.changes_path.read_bytes().endswith(b"\n")
         with self.changes_path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, "changes": dict(changes)}) + "\n")
+            file.write("\n" * torn + json.dumps({"step": step, "changes": dict(changes)}) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
     def changes(self) -> list[tuple[int, dict[str, Any]]]:
-        """(step, changes) in the order they were made; a torn last line is left out."""
-        rows = []
+        """(step, changes) in the order they were made; a torn line is left out.
+
+        So are those of a stretch that was lost, and that a resumed run took another course before: a change is followed
+        in the file by one of an earlier step.
+        """
+        rows: list[tuple[int, dict[str, Any]]] = []
         for line in self._lines(self.changes_path):
             try:
                 row = json.loads(line)
-                rows.append((int(row["step"]), dict(row["changes"])))
+                step, changes = int(row["step"]), dict(row["changes"])
             except (ValueError, KeyError, TypeError):
                 continue
+            rows = [*(earlier for earlier in rows if earlier[0] <= step), (step, changes)]
         return rows
 
     def config_at(self, step: int) -> RunConfig:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.allocation import is_out_of_memory
 from core.config import Precision
 from core.networks.hrda import Hrda
 from core.networks.segmenter import Segmenter, resize
@@ -53,7 +54,7 @@ class Predictor:
         self.window = window
         self.overlap = overlap
         self.batch_size = batch_size
-        self._bf16 = precision is Precision.BF16 or (precision is Precision.AUTO and _has_bf16(self.device))
+        self._bf16 = precision is Precision.BF16 or (precision is Precision.AUTO and has_bf16(self.device))
 
     def logits(self, image: np.ndarray) -> Tensor:
         """Logits (C, H, W) float32 on the device, of an RGB image (H, W, 3) uint8.
@@ -134,7 +135,9 @@ class Predictor:
     def _memory_in_words(self, height: int, width: int) -> Iterator[None]:
         try:
             yield
-        except torch.OutOfMemoryError as error:
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
             raise PredictionError(
                 f"{self.device} has too little memory for an image of {width} × {height} pixels; "
                 "use a sliding window or a smaller one, or the CPU."
@@ -172,5 +175,10 @@ def _starts(length: int, side: int, overlap: float) -> list[int]:
     return [round(i * (length - side) / (number - 1)) for i in range(number)]
 
 
-def _has_bf16(device: torch.device) -> bool:
-    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+def has_bf16(device: torch.device | str) -> bool:
+    """Whether it is a CUDA card that computes in bf16 by itself."""
+    device = torch.device(device)
+    if device.type != "cuda":
+        return False
+    with torch.cuda.device(device):  # torch asks the current one
+        return torch.cuda.is_bf16_supported(including_emulation=False)

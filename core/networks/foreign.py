@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import pickle
 import re
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -86,7 +87,18 @@ def read_foreign(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise NetworkError(f"The weights file {path} does not exist; correct network.weights.") from error
-    except (OSError, RuntimeError, EOFError, LookupError, ValueError, TypeError, pickle.UnpicklingError) as error:
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        AssertionError,
+        struct.error,
+        pickle.UnpicklingError,
+    ) as error:
         raise NetworkError(
             f"{path} cannot be read as plain weights, or holds code, which is never run; "
             "save its state_dict alone, best as safetensors."

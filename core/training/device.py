@@ -13,6 +13,7 @@ import psutil
 import torch
 
 from core.config import Precision, TrainingConfig
+from core.evaluation.predictor import has_bf16
 from core.events import RunError
 
 _CLEAR_REFS, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")  # Linux
@@ -80,8 +81,7 @@ def resolve(training: TrainingConfig) -> Compute:
     device, reason = choose_device(training.device)
     precision = training.precision
     if precision is Precision.AUTO:
-        has_bf16 = device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False)
-        precision = Precision.BF16 if has_bf16 else Precision.FP32
+        precision = Precision.BF16 if has_bf16(device) else Precision.FP32
     threads = training.threads or torch.get_num_threads()
     return Compute(device, reason, precision, threads, channels_last=device.startswith("cuda"))
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
 import torch
 
-from core.allocation import give_back_memory
+from core.allocation import give_back_memory, is_out_of_memory
 from core.data.listing import list_run
 from core.data.prefetch import Prefetcher
 from core.data.sampling import Batch
@@ -102,7 +102,8 @@ def _log_file(run: RunFolder) -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):
+            handler.close()
 
 
 class _Loop:
@@ -145,8 +146,11 @@ class _Loop:
         self.canary = Canary(
             choose_frames(listing), listing.space.palette, config.training.seed, session.compute.device
         )
-        ends = (config.training.source_steps, config.training.total_steps) if resume_from else ()
-        self.metrics = self.run.open_metrics(METRICS, first, judged_again=first in ends and session.teacher is None)
+        at_end = first == config.training.total_steps
+        at_source_end = first == config.training.source_steps and session.teacher is None
+        self.metrics = self.run.open_metrics(
+            METRICS, first, judged_again=resume_from is not None and (at_end or at_source_end)
+        )
         self.run.write_status(
             state="running", step=first, total_steps=config.training.total_steps, reason="",
             device=session.compute.device, device_reason=session.compute.reason, versions=versions(),
@@ -159,10 +163,16 @@ class _Loop:
                 session.compute.device, session.compute.reason, listing.space.classes, listing.space.palette,
             )  # fmt: skip
             yield from self._train(first)
+        except Exception:
+            self._save_quietly()  # what was earned since the last checkpoint
+            raise
         finally:
-            self.metrics.close()
+            with suppress(OSError):  # a full disk, once more: reported when the row was written
+                self.metrics.close()
             del self.session, self.judge, session
-            give_back_memory()  # the device's too
+            give_back_memory()
+            if torch.cuda.is_initialized():
+                torch.cuda.empty_cache()
 
     def _train(self, first: int) -> Iterator[Event]:
         session, total = self.session, self.session.config.training.total_steps
@@ -188,10 +198,10 @@ class _Loop:
     def _step(self, batch: Batch) -> None:
         try:
             losses, bad = self.session.train_step(batch)
-        except torch.OutOfMemoryError:
+        except Exception as error:
             self.session.guard.undo()
-            torch.cuda.empty_cache()
-            self._save_quietly()
+            if is_out_of_memory(error) and torch.cuda.is_initialized():
+                torch.cuda.empty_cache()
             raise
         self.meter.losses.append(losses)
         self.meter.left_out.append(bad)
@@ -201,7 +211,9 @@ class _Loop:
     def _obey(self) -> Iterator[Event]:
         """Apply changes that are due, then hold while paused."""
         while self.replay and self.replay[0][0] <= self.session.step:
-            self._set(self.replay.pop(0)[1])
+            changes = self.replay.pop(0)[1]
+            self._set(changes)
+            yield SettingsChanged(self.session.step, changes)
         yield from self._take_changes()
         self.stopping, paused = self.group.any(self.control.stopping, self.control.paused)
         if paused and not self.stopping:
@@ -225,7 +237,13 @@ class _Loop:
             if reason := refusal(self.session.config, changes):
                 yield Warned("change_refused", reason)
                 continue
-            self.run.append_change(self.session.step, changes)
+            try:
+                self.run.append_change(self.session.step, changes)
+            except OSError as error:
+                words = f"{self.run.changes_path} could not be written: {error.strerror or error}."
+                yield Warned("disk", f"{words} The change was not made. Free some space and make it again.")
+                continue
+            self.replay.clear()  # of a stretch that was lost: a new course is taken here (RunFolder.changes)
             self._set(changes)
             yield SettingsChanged(self.session.step, changes)
 
@@ -362,8 +380,12 @@ class _Loop:
         self.session.prune()
 
     def _save_quietly(self) -> None:
-        for event in self._save():
-            LOG.info("%s", event)
+        """Where the run ends by an error: that one is told, not what comes of trying to save."""
+        try:
+            for event in self._save():
+                LOG.info("%s", event)
+        except Exception:
+            LOG.exception("the last state could not be saved")
 
     def _finish(self, *, stopped: bool) -> Iterator[Event]:
         session = self.session
@@ -372,6 +394,8 @@ class _Loop:
             yield from self._judge()
             if self.row:
                 self._write_row()
+            while session.warnings:
+                yield session.warnings.popleft()
         yield from self._save()
         self.group.wait()
         if self.last_saved != session.step:

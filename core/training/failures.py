@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from core.allocation import is_out_of_memory
 from core.config import ConfigError, RunConfig, TrainingConfig
 from core.events import RunError
 from core.settings import is_live, with_changes
@@ -16,7 +17,7 @@ def in_words(error: BaseException, training: TrainingConfig) -> str | None:
     """The sentence for a known failure; None for one that only its traceback explains."""
     if isinstance(error, RunError):
         return str(error)
-    if isinstance(error, torch.OutOfMemoryError):
+    if is_out_of_memory(error):
         return (
             f"The device has too little memory for this run (batch {training.batch_size}, crop {training.crop_size}). "
             "Lower training.crop_size or training.batch_size, or set training.twin_forward to separate; the run keeps "

@@ -48,14 +48,14 @@ class Judge:
                 self.row[f"{name.value}_miou"] = scores.miou
                 self._keep("scores", name, scores.to_json())
                 yield Evaluated(self._session.step, name, scores)
-                worth = scores.miou
+                worth = scores.miou  # NaN where no pixel is labelled
         judged = Model.SOURCE if source else Model.TEACHER
         health = self._health(judged) if source or Model.TEACHER in found else None
         if health is not None:
             value = score(health)
             self.row |= {**health.row(), "health_score": value}
             yield HealthMeasured(self._session.step, judged, health.row(), value)
-            worth = worth if self._session.listing.evaluation else value
+            worth = value if math.isnan(worth) else worth
         best = self._session.best
         self.worth = worth
         self.improved = not math.isnan(worth) and (best is None or worth > best)

@@ -12,6 +12,7 @@ from core.config import TrainingConfig
 
 WEIGHT_DECAY = 0.01
 BETAS = (0.9, 0.999)
+GUARDING = ("cpu", "cuda")  # devices whose fused AdamW obeys `found_inf`; on others (MPS) the host is asked
 
 
 def learning_rate_factor(step: int, total_steps: int, warmup: int) -> float:
@@ -56,7 +57,7 @@ class StepGuard:
     """Lets a step through only when its losses and gradients are finite, decided on the device.
 
     `before` keeps the buffers; `apply` makes the AdamW step, or, where something is not finite, leaves weights and
-    optimiser as they are (fused AdamW's `found_inf`) and puts the buffers back. The host is not asked.
+    optimiser as they are (fused AdamW's `found_inf`) and puts the buffers back. On CPU and CUDA the host is not asked.
     """
 
     def __init__(
@@ -75,11 +76,13 @@ class StepGuard:
     def watch(self, networks: list[nn.Module]) -> None:
         """Replace the networks whose buffers are guarded."""
         buffers = [b for network in networks for b in network.buffers()]
+        self._kept = []
         self._by_type = [[b for b in buffers if b.dtype == dtype] for dtype in {b.dtype for b in buffers}]
 
     @torch.no_grad()
     def before(self) -> None:
         self._optimizer.zero_grad(set_to_none=True)
+        self._kept = []
         self._kept = [torch.cat([b.flatten() for b in buffers]) for buffers in self._by_type]
 
     @torch.no_grad()
@@ -89,8 +92,11 @@ class StepGuard:
         norms = torch.stack(torch._foreach_norm(gradients))  # pyright: ignore[reportPrivateImportUsage]
         total = norms.sum() + torch.stack(list(losses.values())).sum()
         bad = self._agree((~torch.isfinite(total)).float())
-        self._optimizer.found_inf = bad  # type: ignore[attr-defined]
-        self._optimizer.step()
+        if bad.device.type in GUARDING:
+            self._optimizer.found_inf = bad  # type: ignore[attr-defined]
+            self._optimizer.step()
+        elif not bad.item():
+            self._optimizer.step()
         self._restore(bad.bool())
         return bad
 

@@ -48,6 +48,7 @@ from core.training.optim import StepGuard, build_optimizer, set_learning_rate
 
 LOG = logging.getLogger(__name__)
 
+EVALUATED_TOGETHER = 4  # images, memory allowing
 SETTLED_BY = 16  # images that the teacher's batch statistics are estimated from
 
 
@@ -132,7 +133,10 @@ class Session:
         """Make the teacher; its first update copies the student."""
         if self.teacher is None:
             self.teacher = Teacher(self.network, self.config.training.teacher_statistics)
-            self.guard.watch([self.network, self.teacher.network])
+            averaged = (
+                self.config.training.teacher_statistics is TeacherStatistics.AVERAGED
+            )  # moved with the weights alone
+            self.guard.watch([self.network] if averaged else [self.network, self.teacher.network])
 
     def train_step(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         """Make one optimiser step. Returns the losses, and 1.0 where the step was left out; all on the device."""
@@ -143,8 +147,8 @@ class Session:
         torch.manual_seed(int(self._generator(purpose).integers(2**62)))
         self.network.train()
         self.learning_rate = set_learning_rate(self.optimizer, training, self.step)
-        images = self.to_device(batch)
         self.guard.before()
+        images = self.to_device(batch)
         if self.phase is Phase.SOURCE:
             losses = source_step(
                 self.student, images, self.config, box=self.source_box(*images.source.shape[-2:]), anchor=self.anchor
@@ -223,8 +227,9 @@ class Session:
         self.group.align([model])
         pairs = self.listing.evaluation[share.rank :: share.world]
         scores = None
-        for window in (None, self.config.training.crop_hw):  # a whole image may be too large where its crops are not
-            predictor, short = Predictor(model, self.compute.device, window), False
+        # Several images at once may be too many where one is not, and a whole one too large where its crops are not.
+        for window, together in ((None, EVALUATED_TOGETHER), (None, 1), (self.config.training.crop_hw, 1)):
+            predictor, short = Predictor(model, self.compute.device, window, batch_size=together), False
             try:
                 scores = evaluate(predictor, pairs, space, on_problem=self.warnings.append)
             except PredictionError as error:

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from core.allocation import is_out_of_memory
+
 SCRIPT = """
 import sys, threading
 import numpy as np, psutil
@@ -34,3 +36,17 @@ def test_a_freed_block_of_any_thread_stays_until_it_is_given_back(mode):
     freed, given_back = map(int, done.stdout.split())
     assert (freed > 200) == (mode == "keep")
     assert given_back < 150
+
+
+def test_short_memory_is_recognised_by_class_or_words():
+    class OutOfMemoryError(RuntimeError):
+        """As torch's."""
+
+    short = (
+        OutOfMemoryError("Allocation failed"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 9 GiB)"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"),
+        MemoryError(),
+    )
+    assert all(map(is_out_of_memory, short))
+    assert not any(map(is_out_of_memory, (RuntimeError("CUDA error"), ValueError("out of memory"))))

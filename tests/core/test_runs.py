@@ -1,7 +1,9 @@
+import errno
 import json
 
 import pytest
 
+from core import runs
 from core.config import RunConfig
 from core.events import RunError
 from core.runs import RunFolder, fingerprint, new_run_path, write_atomic
@@ -109,3 +111,27 @@ def test_an_atomic_write_leaves_no_rest(tmp_path):
     write_atomic(tmp_path / "a.json", json.dumps(2))
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
     assert json.loads((tmp_path / "a.json").read_text()) == 2
+
+
+def test_a_change_after_a_torn_one_is_kept(run):
+    run.append_change(10, {"mask.block_size": 32})
+    with run.changes_path.open("a") as file:
+        file.write('{"step": 20, "chan')
+    run.append_change(30, {"mask.block_size": 16})
+    assert run.changes() == [(10, {"mask.block_size": 32}), (30, {"mask.block_size": 16})]
+
+
+def test_another_course_replaces_the_changes_of_a_lost_stretch(run):
+    run.append_change(10, {"mask.block_size": 32})
+    run.append_change(30, {"mask.block_size": 16})  # lost in a crash before the next checkpoint
+    run.append_change(20, {"loss.twin_weight": 0.5})
+    assert run.config_at(99).mask.block_size == 32
+    assert run.config_at(99).loss.twin_weight == 0.5
+
+
+def test_a_drive_that_cannot_flush_folders_is_no_reason_to_fail(tmp_path, monkeypatch):
+    def refuse(_):
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(runs.os, "fsync", refuse)
+    runs.fsync_folder(tmp_path)

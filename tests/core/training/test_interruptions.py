@@ -5,8 +5,19 @@ import json
 import pytest
 import torch
 
-from core.config import ConfigError, RunConfig, TrainingConfig
-from core.events import CheckpointSaved, Finished, Phase, PhaseStarted, RunControl, RunError
+from core.config import ConfigError, RunConfig, TeacherStatistics, TrainingConfig
+from core.events import (
+    CheckpointSaved,
+    Evaluated,
+    Finished,
+    Model,
+    Phase,
+    PhaseStarted,
+    RunControl,
+    RunError,
+    SettingsChanged,
+    Warned,
+)
 from core.method import step as method
 from core.runs import RunFolder
 from core.settings import with_changes
@@ -126,8 +137,9 @@ def test_a_checkpoint_that_cannot_be_deleted_does_not_end_the_run(make_run, monk
     assert isinstance(train(run)[-1], Finished)
 
 
-def test_out_of_memory_inside_the_step_resumes_exactly(make_run, monkeypatch):
-    whole, run = make_run("whole"), make_run("run")
+@pytest.mark.parametrize("statistics", list(TeacherStatistics))
+def test_out_of_memory_inside_the_step_resumes_exactly(make_run, monkeypatch, statistics):
+    whole, run = (make_run(name, training__teacher_statistics=statistics) for name in ("whole", "run"))
     train(whole)
     real = session.masktwins_step
 
@@ -168,3 +180,72 @@ def test_best_is_not_forgotten_when_its_checkpoint_fails(make_run, monkeypatch):
     monkeypatch.setattr(Session, "save", failing)
     train(run)
     assert run.status()["best_checkpoint"] == "step-000002"  # 30.0, the best that was saved
+
+
+def test_what_was_earned_is_kept_when_the_images_are_gone(make_run, monkeypatch):
+    run = make_run(training__checkpoint_interval=100, training__evaluation_interval=0)
+
+    def gone(self, step):
+        if step == 7:
+            raise RunError("None of the 6 target images can be used")
+        return make_batch(self, step)
+
+    make_batch = Session.make_batch
+    monkeypatch.setattr(Session, "make_batch", gone)
+    with pytest.raises(RunError, match="None of the 6"):
+        train(run)
+    assert run.checkpoints()[-1].step == 7
+
+
+def test_short_memory_without_a_class_of_its_own_is_said_in_words(make_run, monkeypatch):
+    def failing(self, batch):
+        raise RuntimeError("MPS backend out of memory")
+
+    run = make_run()
+    monkeypatch.setattr(Session, "train_step", failing)
+    with pytest.raises(RunError, match=r"training\.crop_size"):
+        train(run)
+
+
+def test_short_memory_at_the_copy_resumes_exactly(make_run, monkeypatch):
+    whole, run = make_run("whole"), make_run("run")
+    train(whole)
+    to_device = Session.to_device
+
+    def failing(self, batch):
+        if self.step == 4:  # the first of the adaptation, whose guard watches more than the last one's
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return to_device(self, batch)
+
+    monkeypatch.setattr(Session, "to_device", failing)
+    with pytest.raises(RunError, match=r"training\.crop_size"):
+        train(run)
+    monkeypatch.undo()
+    train(run)
+    assert final_weights(run) == final_weights(whole)
+
+
+def test_a_change_that_cannot_be_kept_is_not_made(make_run, monkeypatch):
+    run, control = make_run(), RunControl()
+    control.change({"loss.twin_weight": 0.5})
+
+    def full(self, step, changes):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(RunFolder, "append_change", full)
+    events = list(adapt(control, run))
+    assert isinstance(events[-1], Finished)
+    (warning,) = (event for event in events if isinstance(event, Warned) and event.code == "disk")
+    assert "was not made" in warning.message
+    assert not any(isinstance(event, SettingsChanged) for event in events)
+
+
+def test_a_row_of_the_last_step_is_not_written_twice(make_run):
+    run = make_run()
+    for event in (events := adapt(RunControl(), run)):
+        if isinstance(event, Evaluated) and event.step == 10 and event.model is Model.TEACHER:
+            next(events)
+            break
+    events.close()
+    train(run)
+    assert [row["step"] for row in run.metrics() if row["teacher_miou"]].count("10") == 1

@@ -5,6 +5,7 @@ from torch import nn
 
 from core.config import TrainingConfig
 from core.networks.foreign import released_name
+from core.training import optim
 from core.training.optim import StepGuard, build_optimizer, learning_rate_factor, set_learning_rate
 
 
@@ -56,8 +57,10 @@ def test_rate_falls_to_zero_and_a_warmup_of_zero_starts_at_full():
     assert learning_rate_factor(9, 10, 0) == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize("guarding", [("cpu",), ()])  # by the optimiser's kernel, or by asking the host
 @pytest.mark.parametrize("poison", [float("nan"), float("inf")])
-def test_a_non_finite_step_moves_nothing(setup, poison):
+def test_a_non_finite_step_moves_nothing(setup, poison, guarding, monkeypatch):
+    monkeypatch.setattr(optim, "GUARDING", guarding)
     network, optimizer = setup
     guard = StepGuard(optimizer, [network])
     x = torch.randn(2, 3, 4, 4)
