@@ -52,7 +52,7 @@ def measure_gap(
 
 def gap_closed(source_only: dict | None, adapted: dict | None, oracle: dict | None) -> float | None:
     """(adapted − source-only) / (oracle − source-only) in mIoU; None where the gap is under MIN_GAP or unknown."""
-    before, after, ceiling = (scores and scores["miou"] for scores in (source_only, adapted, oracle))
+    before, after, ceiling = (None if scores is None else scores["miou"] for scores in (source_only, adapted, oracle))
     if before is None or after is None or ceiling is None:
         return None
     gap = ceiling - before
