@@ -38,12 +38,14 @@ def class_counts(
     cache: Path | None = None,
     progress: Progress | None = None,
     on_problem: Callable[[Warned], None] | None = None,
+    *,
+    keep: bool = True,
 ) -> np.ndarray:
     """Count the pixels of each class in the pairs' labels.
 
     Args:
         pairs: each with its label; the images are not opened.
-        cache: a file the counts are read from if they are valid, and written to if not. None: they are not kept.
+        cache: a file the counts are read from if they are valid, and written to if not (and `keep`). None: there is none.
         progress: called with (labels done, labels in all) from the thread that called. What it raises ends the counting;
             nothing is kept then.
         on_problem: told of each label that cannot be read; its counts are 0.
@@ -63,7 +65,7 @@ def class_counts(
             counts[index] = row
         if progress is not None and ((index + 1) % CALL_EVERY == 0 or index + 1 == len(pairs)):
             progress(index + 1, len(pairs))
-    if cache is not None:
+    if cache is not None and keep:
         _store(cache, key, counts)
     return counts
 

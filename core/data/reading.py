@@ -30,8 +30,8 @@ from core.data.names import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from core.labels import Encoding, LabelSpace
 
 __all__ = [
-    "IMAGE_SUFFIXES", "MAX_PIXELS", "VIDEO_SUFFIXES", "LabelEncodingError", "ReadError", "decode_image", "decode_label",
-    "encode_label", "image_size", "read_bytes", "read_image", "read_label", "read_label_values",
+    "IMAGE_SUFFIXES", "MAX_PIXELS", "VIDEO_SUFFIXES", "LabelEncodingError", "ReadError", "UnreachableError", "decode_image",
+    "decode_label", "encode_label", "image_size", "read_bytes", "read_image", "read_label", "read_label_values",
 ]  # fmt: skip
 
 MAX_PIXELS = 89_478_485  # Pillow's limit against decompression bombs, about 9,459 × 9,459
@@ -47,6 +47,10 @@ _BROKEN = (
 
 class ReadError(Exception):
     """A file that cannot be read as an image or a label. The message names the file, and says what to do."""
+
+
+class UnreachableError(ReadError):
+    """A file that cannot be opened, as on a drive that is away: it may be there again in a moment."""
 
 
 class LabelEncodingError(ReadError):
@@ -90,7 +94,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ReadError(f"{path} cannot be opened: {error.strerror or error}.") from error
+        raise UnreachableError(f"{path} cannot be opened: {error.strerror or error}.") from error
     if not data:
         raise ReadError(f"{path} is empty (0 bytes); copy it again from its origin.")
     return data
@@ -164,7 +168,7 @@ def _fail(path: Path, error: BaseException) -> NoReturn:
     if isinstance(error, UnidentifiedImageError):
         raise ReadError(f"{path} is not an image of a known format, whatever its name says.") from error
     if isinstance(error, OSError) and error.filename is not None:
-        raise ReadError(f"{path} cannot be opened: {error.strerror or error}.") from error
+        raise UnreachableError(f"{path} cannot be opened: {error.strerror or error}.") from error
     if isinstance(error, MemoryError):
         raise ReadError(f"{path} does not fit into memory.") from error
     text = str(error)

@@ -8,17 +8,20 @@ k // n, whose permutation is drawn from (seed, epoch, camera). Source and target
 `data.rare_class_sampling` the source has no epochs: its images are drawn by class (`core.data.rare_classes`).
 
 A pair that cannot be read, or whose image and label differ in size, is reported once, left out, and replaced by another
-one, drawn from (seed, position, camera).
+one, drawn from (seed, position, camera). One whose files cannot be opened, as on a network drive that is away for a moment,
+is tried again after a while; when all of a camera are, they are waited for.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import cv2
 import numpy as np
@@ -29,11 +32,14 @@ from core.config import DataConfig, TrainingConfig
 from core.data.cropping import Crop, cut
 from core.data.folders import Pair
 from core.data.rare_classes import MAX_REDRAWS, RareClasses, Wish
-from core.data.reading import ReadError, read_image, read_label
+from core.data.reading import ReadError, UnreachableError, read_image, read_label
 from core.events import RunError, Warned
 from core.labels import IGNORE, LabelSpace
 
 LOG = logging.getLogger(__name__)
+
+TRY_AGAIN_S = 10.0  # after which a file that could not be opened is tried again
+PATIENCE_S = 60.0  # for which images are waited for when none of a camera can be opened
 
 
 def generator(seed: int, t: int, purpose: str) -> np.random.Generator:
@@ -167,6 +173,7 @@ class _Camera:
         self._on_problem = on_problem
         self._rare = rare
         self._bad: dict[int, str] = {}  # index of the pair: the reason
+        self._away: dict[int, float] = {}  # index of a pair that cannot be opened: when to try again (time.monotonic)
         self._lock = threading.Lock()  # guards _bad, so that a file is reported once
         self._epoch_order = lru_cache(maxsize=4)(self._draw_epoch_order)
 
@@ -179,7 +186,7 @@ class _Camera:
             yield from self._rare_crops(self._rare, t, draws, wanted)
             return
         for j in wanted:
-            image, label = self._read_good(self._candidates(t * num + j))
+            image, label = self._read_good(partial(self._candidates, t * num + j))
             yield cut(image, label, self._crop_hw, self._data, draws[j])
 
     def _rare_crops(self, rare: RareClasses, t: int, first_draws: np.ndarray, wanted: range) -> Iterator[Crop]:
@@ -188,7 +195,7 @@ class _Camera:
         redraws = generator(self._seed, t, f"{self._name} redraw").random((num, MAX_REDRAWS, 4))
         for j in wanted:
             wish = rare.wish(wishes[j])
-            image, label = self._read_good(self._candidates_of(rare, wish, t * num + j))
+            image, label = self._read_good(partial(self._candidates_of, rare, wish, t * num + j))
             tries = np.concatenate([first_draws[j : j + 1], redraws[j]])
             draws = rare.best_draws(wish.class_id, label, self._data, tries)
             yield cut(image, label, self._crop_hw, self._data, draws)
@@ -211,14 +218,24 @@ class _Camera:
         order = generator(self._seed, position, f"{self._name} replacement").permutation(len(self._pairs))
         yield from (int(index) for index in order)
 
-    def _read_good(self, candidates: Iterator[int]) -> tuple[np.ndarray, np.ndarray]:
-        for index in candidates:
-            if index in self._bad:
-                continue
-            try:
-                return self._read(self._pairs[index])
-            except (ReadError, _MismatchError, OSError) as error:
-                self._report(index, error)
+    def _read_good(self, candidates: Callable[[], Iterator[int]]) -> tuple[np.ndarray, np.ndarray]:
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            for index in candidates():
+                if index in self._bad and time.monotonic() < self._away.get(index, math.inf):
+                    continue
+                try:
+                    return self._read(self._pairs[index])
+                except UnreachableError as error:
+                    self._away[index] = time.monotonic() + TRY_AGAIN_S
+                    self._report(index, error)
+                except (ReadError, _MismatchError, OSError) as error:
+                    self._away.pop(index, None)
+                    self._report(index, error)
+            if not self._away or time.monotonic() > until:
+                break
+            LOG.warning("no %s image can be opened: waiting for them", self._name)
+            time.sleep(TRY_AGAIN_S)
         raise RunError(
             f"None of the {len(self._pairs)} {self._name} images can be used, the first because: "
             f"{next(iter(self._bad.values()))} Check the folders (`masktwins check` lists every problem)."

@@ -18,11 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.allocation import is_out_of_memory
 from core.config import MaskConfig, MaskStrategy, Precision
 from core.data.folders import Pair
 from core.data.reading import ReadError, read_image, read_label
 from core.data.sampling import generator
-from core.evaluation.predictor import Predictor
+from core.evaluation.predictor import PredictionError, Predictor
 from core.labels import LabelSpace
 from core.method.masks import draw_keep_masks
 from core.networks.segmenter import Segmenter, resize
@@ -163,15 +164,14 @@ def measure_health(
         raise ValueError("the health of a model needs at least one readable target image")
     trainee = Predictor(student, device, precision=precision)
     judge = trainee if teacher is None else Predictor(teacher, device, precision=precision)
-    rows, sizes = [], []
+    rows: list[tuple[Tensor, int]] = []
     with torch.no_grad():
         for first, batch in _batches(images, student.num_classes):
             height, width = batch[0].shape[:2]
             keep = np.concatenate([_keep_mask(mask, height, width, seed, first + i) for i in range(len(batch))])
-            rows.append(_measure(trainee, judge, batch, keep, threshold))
-            sizes.append(len(batch) * height * width)
-    table = torch.stack(rows).cpu().double().numpy()  # the only wait for the device
-    means = np.average(table, axis=0, weights=sizes)
+            rows += _measure_within_memory(trainee, judge, batch, keep, threshold)
+    table = torch.stack([row for row, _ in rows]).cpu().double().numpy()  # the only wait for the device
+    means = np.average(table, axis=0, weights=[pixels for _, pixels in rows])
     return _health(means, student.num_classes, reference_shares, source_shares)
 
 
@@ -197,6 +197,23 @@ def _keep_mask(mask: MaskConfig, height: int, width: int, seed: int, index: int)
         "block_fraction": 0.0,
     }
     return draw_keep_masks(mask.model_copy(update=fixed), 1, height, width, generator(seed, index, "health"))[0]
+
+
+def _measure_within_memory(
+    trainee: Predictor, judge: Predictor, images: Sequence[np.ndarray], keep: np.ndarray, threshold: float
+) -> list[tuple[Tensor, int]]:
+    """(`_measure`, pixels) of a batch, or of its parts where the memory beside the training is short."""
+    height, width = images[0].shape[:2]
+    try:
+        return [(_measure(trainee, judge, images, keep, threshold), len(images) * height * width)]
+    except (RuntimeError, MemoryError) as error:
+        if len(images) == 1 or not (isinstance(error, PredictionError) or is_out_of_memory(error)):
+            raise
+    half = len(images) // 2
+    return [
+        *_measure_within_memory(trainee, judge, images[:half], keep[:half], threshold),
+        *_measure_within_memory(trainee, judge, images[half:], keep[half:], threshold),
+    ]
 
 
 def _measure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -15,6 +16,8 @@ import torch
 from core.config import Precision, TrainingConfig
 from core.evaluation.predictor import has_bf16
 from core.events import RunError
+
+LOG = logging.getLogger(__name__)
 
 _CLEAR_REFS, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")  # Linux
 
@@ -84,6 +87,16 @@ def resolve(training: TrainingConfig) -> Compute:
         precision = Precision.BF16 if has_bf16(device) else Precision.FP32
     threads = training.threads or torch.get_num_threads()
     return Compute(device, reason, precision, threads, channels_last=device.startswith("cuda"))
+
+
+def why_not_compiled(device: str) -> str:
+    """Try torch.compile on one small kernel: empty when it works, else why not (no C++ compiler, no Triton, an old card)."""
+    try:
+        torch.compile(lambda x: x * 2 + 1)(torch.ones(8, device=device))
+    except Exception as error:  # Dynamo's, Inductor's, Triton's and the system's have no base class in common
+        LOG.warning("torch.compile does not work on %s", device, exc_info=True)
+        return str(error).strip().partition("\n")[0] or type(error).__name__
+    return ""
 
 
 def apply_threads(compute: Compute) -> None:

@@ -42,7 +42,7 @@ from core.training.checkpoint import (
     read_state,
     save_checkpoint,
 )
-from core.training.device import Compute, apply_threads, choose_device, resolve
+from core.training.device import Compute, apply_threads, choose_device, resolve, why_not_compiled
 from core.training.distributed import SOLO, Group, check_shares, synchronised
 from core.training.optim import StepGuard, build_optimizer, set_learning_rate
 
@@ -99,7 +99,7 @@ class Session:
             network.normalisation,
             self.compute.autocast,
             parallel=group.wrap(network),
-            compiled=config.training.compile,
+            compiled=config.training.compile and self._can_compile(),
         )
         self.batches = BatchSource(
             listing.source,
@@ -111,9 +111,17 @@ class Session:
             self._class_counts() if config.data.rare_class_sampling else None,
         )
 
+    def _can_compile(self) -> bool:
+        reason = why_not_compiled(self.compute.device)
+        if reason:
+            message = f"torch.compile does not work here, so the run goes on without it. {reason}"
+            self.warnings.append(Warned("compile", message))
+        return not reason
+
     def _class_counts(self) -> np.ndarray:
-        cache = self.run.path / "class_counts.npz" if self.group.is_main else None
-        return class_counts(self.listing.source, self.listing.space, cache, on_problem=self.warnings.append)
+        cache, keep = self.run.path / "class_counts.npz", self.group.is_main
+        listing = self.listing
+        return class_counts(listing.source, listing.space, cache, on_problem=self.warnings.append, keep=keep)
 
     # Steps -------------------------------------------------------------------------------------
 

@@ -70,6 +70,15 @@ def test_kept_counts_are_read_instead_of_the_labels(pairs, tmp_path, read_nothin
     assert not list(tmp_path.glob(".*"))  # nothing half-written is left
 
 
+def test_another_process_reads_the_kept_counts_and_writes_none(pairs, tmp_path, read_nothing):
+    cache = tmp_path / "class_counts.npz"
+    assert class_counts(pairs, SPACE, cache, keep=False).tolist() == EXPECTED
+    assert not cache.exists()
+    class_counts(pairs, SPACE, cache)
+    read_nothing()
+    assert class_counts(pairs, SPACE, cache, keep=False).tolist() == EXPECTED
+
+
 def test_counts_of_other_labels_are_made_again(pairs, tmp_path):
     cache = tmp_path / "class_counts.npz"
     class_counts(pairs, SPACE, cache)

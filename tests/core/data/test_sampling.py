@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from core.config import DataConfig, TrainingConfig
+from core.data import sampling
 from core.data.counting import class_counts
 from core.data.folders import Pair
 from core.data.prefetch import Prefetcher
@@ -153,6 +154,38 @@ def test_a_deleted_image_does_not_end_the_run(make, tmp_path):
     source = make(source=pairs, on_problem=problems.append)
     assert {n for t in range(6) for n in source_numbers(source.batch(t))} == {1, 2}
     assert len(problems) == 1
+
+
+def test_an_image_that_is_away_for_a_moment_is_seen_again(make, tmp_path, monkeypatch):
+    monkeypatch.setattr(sampling, "TRY_AGAIN_S", 0.0)
+    pairs = write_pairs(tmp_path / "drive", 3)
+    problems: list[Warned] = []
+    source = make(source=pairs, on_problem=problems.append)
+    pairs[0].image.rename(tmp_path / "away.png")
+    assert {n for t in range(6) for n in source_numbers(source.batch(t))} == {1, 2}
+    (tmp_path / "away.png").rename(pairs[0].image)
+    assert {n for t in range(6) for n in source_numbers(source.batch(t))} == {0, 1, 2}
+    assert len(problems) == 1
+    assert equal(source.batch(3), make(source=pairs).batch(3))  # the batches are those of a run that never missed it
+
+
+def test_images_that_are_all_away_are_waited_for(make, tmp_path, monkeypatch):
+    monkeypatch.setattr(sampling, "TRY_AGAIN_S", 0.05)
+    drive, away = tmp_path / "drive", tmp_path / "away"
+    source = make(source=write_pairs(drive, 3), on_problem=lambda warned: None)
+    drive.rename(away)
+    back = threading.Timer(0.3, lambda: away.rename(drive))
+    back.start()
+    assert source.batch(0).source_image.shape[0] == 2
+    back.join()
+
+
+def test_images_that_stay_away_end_the_run_with_a_sentence(make, tmp_path, monkeypatch):
+    monkeypatch.setattr(sampling, "TRY_AGAIN_S", 0.05)
+    monkeypatch.setattr(sampling, "PATIENCE_S", 0.2)
+    source = make(source=[Pair(tmp_path / "a.png", tmp_path / "b.png", "a")], on_problem=lambda warned: None)
+    with pytest.raises(RunError, match=r"None of the 1 source images can be used.*cannot be opened"):
+        source.batch(0)
 
 
 def test_source_only_steps_read_no_target(make, tmp_path):

@@ -12,6 +12,7 @@ from core.data.folders import Pair
 from core.evaluation import health as health_module
 from core.evaluation.choice import values_of
 from core.evaluation.health import COLUMNS, NUM_IMAGES, choose, label_shares, measure_health
+from core.evaluation.predictor import PredictionError
 from core.labels import IGNORE, LabelSpace
 from core.method.teacher import Teacher
 from core.networks.build import build
@@ -191,6 +192,26 @@ def test_how_images_are_batched_does_not_matter(network, monkeypatch):
     single = measure_health(network, None, IMAGES, MASK, 0.25, seed=3)
     assert together.row() == pytest.approx(single.row(), abs=1e-6, nan_ok=True)
     assert together.shares == pytest.approx(single.shares)
+
+
+class Crowded(Brightness):
+    """Has no memory for more than `most` images at once."""
+
+    most = 1
+
+    def forward(self, image):
+        if len(image) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return super().forward(image)
+
+
+def test_where_memory_is_short_fewer_images_are_measured_together():
+    images = [blocks((0.2, 0.3, 0.5)), blocks((0.5, 0.5, 0)), blocks((0, 0.5, 0.5))]
+    assert measure(Crowded(), images).row() == pytest.approx(measure(Brightness(), images).row(), abs=1e-6, nan_ok=True)
+    crowded = Crowded()
+    crowded.most = 0
+    with pytest.raises(PredictionError, match="too little memory"):
+        measure(crowded, images)
 
 
 def test_every_pixel_counts_the_same():

@@ -3,8 +3,11 @@
 import math
 
 import pytest
+import torch
+import torch._inductor.config
 
-from core.events import CheckpointSaved, HealthMeasured, Preparing, RunControl, RunError, StepDone
+from core.events import CheckpointSaved, HealthMeasured, Preparing, RunControl, RunError, StepDone, Warned
+from core.training.device import why_not_compiled
 from core.training.engine import adapt
 from tests.core.tiny import final_weights, train
 
@@ -57,6 +60,28 @@ def test_a_run_with_options_resumes_exactly(make_run, name):
     assert broken.status()["state"] == "stopped"
     train(broken)
     assert final_weights(whole) == final_weights(broken)
+
+
+def losses_of(events):
+    return [value for event in events if isinstance(event, StepDone) for value in event.losses.values()]
+
+
+def test_a_compiled_run_has_the_losses_of_a_plain_one(make_run):
+    if reason := why_not_compiled("cpu"):
+        pytest.skip(reason)
+    still = {"training__learning_rate": 1e-7}  # Adam's first steps would enlarge what rounding leaves
+    plain = losses_of(train(make_run("plain", **still)))
+    assert losses_of(train(make_run("compiled", training__compile=True, **still))) == pytest.approx(plain, rel=1e-4)
+
+
+def test_without_a_compiler_a_run_goes_on_without_torch_compile(make_run, monkeypatch):
+    torch.compiler.reset()
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", (None, "/nowhere/g++"))
+    events = train(make_run("compiled", training__compile=True))
+    warned = [event for event in events if isinstance(event, Warned) and event.code == "compile"]
+    assert len(warned) == 1
+    assert "No working C++ compiler" in warned[0].message
+    assert losses_of(events) == losses_of(train(make_run("plain")))
 
 
 def test_the_feature_distance_needs_the_starting_weights_again_on_resume(make_run):
