@@ -139,6 +139,25 @@ def test_evaluate_over_chosen_classes(trained, tiny_data, capsys):
         main([*words, "dragon"])
 
 
+def test_labels_without_a_labelled_pixel_give_no_score(trained, tiny_data, tmp_path, capsys):
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    for image in (tiny_data / "eval/images").iterdir():
+        assert cv2.imwrite(str(labels / image.name), np.full((64, 64), 255, np.uint8))
+    words = [
+        "evaluate",
+        str(trained / "runs" / "dusk-01"),
+        "--images",
+        str(tiny_data / "eval/images"),
+        "--labels",
+        str(labels),
+    ]
+    assert main(words) == 0
+    assert "no pixel is labelled" in capsys.readouterr().out
+    assert main([*words, "--json"]) == 0
+    assert last_json(capsys)["miou"] is None
+
+
 @pytest.mark.parametrize("kind", ["--ids", "--colours", "--overlay"])
 def test_predict_a_folder(trained, tiny_data, tmp_path, kind):
     out = tmp_path / "out"
