@@ -74,6 +74,11 @@ def verdict(source: Health, adapted: Health) -> str:
             f"The source-only model looks better: the adapted one has collapsed and predicts {_classes(adapted)}. "
             "Take the source-only model, or adapt again with a lower learning rate or a higher confidence threshold."
         )
+    if adapted.collapsed:
+        return (
+            f"Neither model is of use on the new camera yet: before and after adapting it predicts {_classes(adapted)}. "
+            "Train longer before adapting (source-only steps), or start from pretrained weights."
+        )
     gain = _gain(source, adapted)
     if math.isnan(gain):
         return "Whether adaptation helped cannot be told: too little was measured."

@@ -129,7 +129,13 @@ def test_a_collapse_is_named_whatever_the_rest_says():
     recovered = verdict(COLLAPSED, FAIR)
     assert recovered.startswith("The adapted model looks better")
     assert "source-only model predicts effectively 1.0 classes" in recovered
-    assert "no clear difference" in verdict(COLLAPSED, COLLAPSED)
+
+
+def test_of_two_collapsed_models_none_is_called_better():
+    neither = verdict(COLLAPSED, replace(COLLAPSED, mutual_information=0.9))
+    assert neither.startswith("Neither model")
+    assert "effectively 1.0 classes, 4 of the expected classes" in neither
+    assert "source-only steps" in neither
 
 
 def test_unknown_terms_are_no_reason_and_nothing_known_no_verdict():
