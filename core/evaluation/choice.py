@@ -64,6 +64,17 @@ def values_of(row: Mapping[str, str]) -> dict[str, float]:
     return {name.removeprefix(PREFIX): float(cell) for name, cell in row.items() if name.startswith(PREFIX) and cell}
 
 
+def early_warning(source: Health) -> str:
+    """Say in words, before adapting, that the source-only model has collapsed on the new camera; empty if it has not."""
+    if not source.collapsed:
+        return ""
+    return (
+        f"On the new camera the source-only model predicts {_classes(source)}. Adapting spreads what a model knows: a class it "
+        "has not learned by now may never come. If the adapted model lacks it too, train longer before adapting "
+        "(source-only steps), or start from pretrained weights."
+    )
+
+
 def verdict(source: Health, adapted: Health) -> str:
     """Say in words whether the source-only or the adapted model looks better on the new camera, and by what.
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, fields
 from typing import Any
 
-from core.evaluation.choice import score, verdict
+from core.evaluation.choice import early_warning, score, verdict
 from core.evaluation.health import COLUMNS, Health, choose, label_shares, measure_health
 from core.events import Evaluated, Event, HealthMeasured, Model, Warned
 from core.runs import RunFolder
@@ -56,6 +56,8 @@ class Judge:
             self.row |= {**health.row(), "health_score": value}
             yield HealthMeasured(self._session.step, judged, health.row(), value)
             worth = value if math.isnan(worth) else worth
+            if source and self._session.config.training.steps and (words := early_warning(health)):
+                yield Warned("health", words)
         best = self._session.best
         self.worth = worth
         self.improved = not math.isnan(worth) and (best is None or worth > best)

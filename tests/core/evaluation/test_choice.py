@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.evaluation.choice import choose_checkpoint, score, score_of, values_of, verdict
+from core.evaluation.choice import choose_checkpoint, early_warning, score, score_of, values_of, verdict
 from core.evaluation.health import Health
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -136,6 +136,11 @@ def test_of_two_collapsed_models_none_is_called_better():
     assert neither.startswith("Neither model")
     assert "effectively 1.0 classes, 4 of the expected classes" in neither
     assert "source-only steps" in neither
+
+
+def test_a_collapsed_source_only_model_is_warned_of_before_adapting():
+    assert "predicts effectively 1.0 classes, 4 of the expected classes" in early_warning(COLLAPSED)
+    assert early_warning(FAIR) == ""
 
 
 def test_unknown_terms_are_no_reason_and_nothing_known_no_verdict():

@@ -1,12 +1,14 @@
 """Every option of the method through a whole run: it trains, is evaluated, and resumes."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 import torch._inductor.config
 
 from core.events import CheckpointSaved, HealthMeasured, Preparing, RunControl, RunError, StepDone, Warned
+from core.training import judging
 from core.training.device import why_not_compiled
 from core.training.engine import adapt
 from tests.core.tiny import final_weights, train
@@ -131,6 +133,18 @@ def test_health_is_measured_at_each_evaluation_and_picks_the_checkpoint_without_
     assert float(rows[str(best.step)]["health_score"]) == pytest.approx(best.score, rel=1e-6)
     assert events[-1].result["verdict"]
     assert events[-1].result["teacher"] is None
+
+
+@pytest.mark.parametrize("collapsed", [True, False])
+def test_a_source_only_model_that_has_collapsed_is_warned_of_before_adapting(make_run, monkeypatch, collapsed):
+    measure = judging.measure_health
+    monkeypatch.setattr(judging, "measure_health", lambda *a, **k: replace(measure(*a, **k), collapsed=collapsed))
+    events = train(make_run())
+    warned = [i for i, event in enumerate(events) if isinstance(event, Warned) and "source-only steps" in event.message]
+    assert len(warned) == collapsed
+    if collapsed:
+        assert any(isinstance(e, StepDone) and e.step == 4 for e in events[: warned[0]])
+        assert next(e for e in events[warned[0] :] if isinstance(e, StepDone)).step > 4
 
 
 def test_batch_norm_with_a_single_value_is_explained(make_run):
