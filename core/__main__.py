@@ -2,8 +2,8 @@
 
 import sys
 
-from core.allocation import keep_freed_memory
-from core.cli import main
+from core.commands.cli import main
+from core.memory import keep_freed_memory
 
 if __name__ == "__main__":
     keep_freed_memory()

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.allocation import keep_freed_memory
-from core.cli import COMMANDS
-from core.cli import main as run_command
+from core.commands.cli import COMMANDS
+from core.commands.cli import main as run_command
+from core.memory import keep_freed_memory
 
 
 def main(argv: Sequence[str] | None = None) -> int:

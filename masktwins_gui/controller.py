@@ -9,9 +9,8 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from core import settings
-from core.config import RunConfig
-from core.data.listing import create_run
+from core.configuration import settings
+from core.configuration.config import RunConfig
 from core.events import (
     LOSS_NAMES,
     CheckpointSaved,
@@ -30,7 +29,8 @@ from core.events import (
     StepDone,
     Warned,
 )
-from core.runs import RunFolder, new_run_path
+from core.runs.create import create_run, new_run_path
+from core.runs.folder import RunFolder
 from masktwins_gui.models.curves import CurveStore, Mark
 from masktwins_gui.models.health import HealthModel, reading, readings
 from masktwins_gui.models.previews import PreviewHistory

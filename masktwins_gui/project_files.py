@@ -8,8 +8,8 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QSettings, QStandardPaths, Signal
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
-from core.config import ConfigError
-from core.demonstration import make_project
+from core.commands.demo import make_project
+from core.errors import ConfigError
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.services import Jobs, TaskContext
 

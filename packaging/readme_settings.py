@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from core.settings import Setting, settings
+from core.configuration.settings import Setting, settings
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 START, END = "<!-- settings: written by packaging/readme_settings.py -->", "<!-- end of settings -->"

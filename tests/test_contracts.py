@@ -13,30 +13,29 @@ PACKAGES = ("core", "masktwins_gui", "resources")
 
 # Contract, file that the import is planted in (made where it is not there), statement.
 PLANTS = [
-    ("window-above-core", "core/data/planted.py", "import masktwins_gui.models"),
+    ("window-above-core", "core/dataset/planted.py", "import masktwins_gui.models"),
     ("no-qt-in-core", "core/method/planted.py", "def hidden():\n    from PySide6 import QtCore"),
-    ("no-qt-in-core", "core/data/planted.py", "import pyqtgraph"),
-    ("core-layers", "core/config.py", "import core.events"),
-    ("core-layers", "core/runs.py", "import core.render"),
-    ("core-layers", "core/data/planted.py", "import core.method.masks"),
+    ("no-qt-in-core", "core/loading/planted.py", "import pyqtgraph"),
+    ("core-layers", "core/configuration/config.py", "import core.events"),
+    ("core-layers", "core/files.py", "import core.render"),
+    ("core-layers", "core/dataset/planted.py", "import core.method.masks"),
     ("core-layers", "core/networks/planted.py", "def hidden():\n    import core.evaluation.metrics"),
     ("core-layers", "core/training/planted.py", "import core.export"),
     ("core-layers", "core/unplaced.py", "ANSWER = 42"),
     ("window-layers", "masktwins_gui/models/planted.py", "import masktwins_gui.widgets"),
     ("window-layers", "masktwins_gui/pages/planted.py", "import masktwins_gui.controller"),
     ("workers-below-controller", "masktwins_gui/workers/planted.py", "import masktwins_gui.controller"),
-    ("who-trains", "masktwins_gui/workers/inference.py", "def hidden():\n    import core.training.engine"),
-    ("who-trains", "core/runs.py", "import core.training"),
+    ("who-trains", "masktwins_gui/workers/inference.py", "def hidden():\n    import core.training.loop"),
+    ("who-trains", "core/runs/folder.py", "import core.training"),
     ("pages-without-torch", "masktwins_gui/models/planted.py", "def hidden():\n    import core.networks.build"),
     ("pages-without-torch", "masktwins_gui/widgets/planted.py", "import torch"),
 ]
 
+WITHOUT_TORCH_ROOMS = ("configuration", "dataset", "checking", "demo", "runs")
 WITHOUT_TORCH = (
-    "core.config", "core.settings", "core.events", "core.labels", "core.pixels", "core.render", "core.runs",
-    "core.data.folders", "core.data.recognise", "core.data.reading", "core.data.check", "core.data.demo",
-    "core.data.prefetch", "core.data.suggest", "core.data.counting", "core.data.cropping",
-    "core.data.rare_classes", "core.evaluation.choice", "core.method.masks",
-    "core.cli",
+    "core.events", "core.control", "core.errors", "core.files", "core.labels", "core.pixels", "core.render", "core.memory",
+    "core.loading.prefetch", "core.loading.counting", "core.loading.cropping", "core.loading.random",
+    "core.loading.rare_classes", "core.evaluation.choice", "core.method.masks", "core.commands.cli",
 )  # fmt: skip
 
 
@@ -101,7 +100,8 @@ def modules_of(package: str) -> list[str]:
 
 
 def test_modules_for_the_window_load_without_torch():
-    run_python(IMPORT_AND_LOOK, "torch", *WITHOUT_TORCH)
+    rooms = [module for room in WITHOUT_TORCH_ROOMS for module in modules_of(f"core/{room}")]
+    run_python(IMPORT_AND_LOOK, "torch", *WITHOUT_TORCH, *rooms)
 
 
 def test_the_window_itself_loads_without_torch():
@@ -110,5 +110,5 @@ def test_the_window_itself_loads_without_torch():
 
 def test_the_engine_loads_without_qt():
     run_python(
-        IMPORT_AND_LOOK, "PySide6,shiboken6,pyqtgraph,qdarkstyle,qtpy", "core.training.engine", *modules_of("core")
+        IMPORT_AND_LOOK, "PySide6,shiboken6,pyqtgraph,qdarkstyle,qtpy", "core.training.loop", *modules_of("core")
     )

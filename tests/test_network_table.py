@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.config import Architecture
+from core.configuration.choices import Architecture
 from core.networks.families import described
 from core.networks.licences import NVIDIA
 
@@ -14,7 +14,9 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 @pytest.fixture
 def network_table():
-    spec = importlib.util.spec_from_file_location("network_table", REPOSITORY / "packaging" / "network_table.py")
+    spec = importlib.util.spec_from_file_location(
+        "network_table", REPOSITORY / "tests" / "studies" / "network_table.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

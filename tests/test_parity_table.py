@@ -13,7 +13,7 @@ WITHOUT_COUNTERPART = {"twin_acc1", "twin_acc2", "cj_param_batch_prob"}  # train
 
 @pytest.fixture
 def parity(monkeypatch):
-    monkeypatch.syspath_prepend(str(REPOSITORY / "packaging"))
+    monkeypatch.syspath_prepend(str(REPOSITORY / "tests" / "studies"))
     yield importlib.import_module("parity")
     del sys.modules["parity"]
 

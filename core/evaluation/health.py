@@ -18,13 +18,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.allocation import is_out_of_memory
-from core.config import MaskConfig, MaskStrategy, Precision
-from core.data.folders import Pair
-from core.data.reading import ReadError, read_image, read_label
-from core.data.sampling import generator
+from core.configuration.choices import MaskStrategy, Precision
+from core.configuration.sections import MaskConfig
+from core.dataset.folders import Pair
+from core.dataset.reading import ReadError, read_image, read_label
 from core.evaluation.predictor import PredictionError, Predictor
 from core.labels import LabelSpace
+from core.loading.random import generator
+from core.memory import is_out_of_memory
 from core.method.masks import draw_keep_masks
 from core.networks.segmenter import Segmenter, resize
 

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.allocation import is_out_of_memory
-from core.config import Precision
+from core.configuration.choices import Precision
+from core.memory import is_out_of_memory
 from core.networks.hrda import Hrda
 from core.networks.segmenter import Segmenter, resize
 

@@ -25,8 +25,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from core import settings
-from core.config import RunConfig
+from core.configuration import settings
+from core.configuration.config import RunConfig
 from core.events import Scores
 from core.export.card import card_html
 from core.export.errors import ExportError, ExportStoppedError
@@ -41,8 +41,8 @@ from core.export.portable import (
     write_onnx,
     write_pt2,
 )
+from core.files import fsync_folder, now, write_atomic
 from core.networks.store import CARD, LoadedModel, StoreError, load_model, model_card, write_weights
-from core.runs import fsync_folder, now, write_atomic
 
 __all__ = ["ExportError", "ExportReport", "ExportStoppedError", "Format", "export"]
 

@@ -46,7 +46,7 @@ classes = logits.argmax(1)[0].numpy()
 """,
     "safetensors": """from pathlib import Path
 
-from core.data.reading import read_image  # the package masktwins
+from core.dataset.reading import read_image  # the package masktwins
 from core.evaluation.predictor import Predictor
 from core.networks.store import load_model
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from core.data.reading import ReadError, read_image
+from core.dataset.reading import ReadError, read_image
 from core.export.errors import ExportError
 from core.export.portable import Run
 

@@ -13,12 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.config import AugmentConfig, MaskDomain, PerImage, RunConfig, SubCrops
-from core.data.augment import ColourDraw, draw_colour
-from core.data.sampling import Batch
-from core.method.detail import Box, draw_box
+from core.configuration.choices import MaskDomain, PerImage, SubCrops
+from core.configuration.config import RunConfig
+from core.configuration.sections import AugmentConfig
+from core.loading.sampling import Batch
+from core.method.augment import ColourDraw, draw_colour
 from core.method.masks import draw_keep_masks
 from core.method.mixing import draw_classes, draw_classes_of_batch
+from core.networks.prediction import Box, draw_box
 
 BLUR_SIGMA = (0.15, 1.15)  # pixels
 BLUR_PROBABILITY = 0.5

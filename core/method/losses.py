@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core.labels import IGNORE
-from core.method.detail import Prediction
+from core.networks.prediction import Prediction
+from core.networks.segmenter import resize
 
 DETAIL_WEIGHT = 0.1  # of HRDA's sub-crop in the loss
 
@@ -27,13 +28,6 @@ def cross_entropy(logits: Tensor, label: Tensor, weight: Tensor | None = None) -
     logits = resize(logits.float(), label.shape[-2:])
     per_pixel = F.cross_entropy(logits, label.long(), ignore_index=IGNORE, reduction="none")
     return (per_pixel if weight is None else per_pixel * weight).mean()
-
-
-def resize(logits: Tensor, size: Sequence[int]) -> Tensor:
-    """Resize bilinearly (align_corners False); returns the logits themselves where the size is right already."""
-    if tuple(logits.shape[-2:]) == tuple(size):
-        return logits
-    return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=False)
 
 
 def segmentation_loss(prediction: Prediction, label: Tensor, weight: Tensor | None = None) -> Tensor:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.config import MaskConfig, MaskStrategy
+from core.configuration.choices import MaskStrategy
+from core.configuration.sections import MaskConfig
 
 
 def grid_shape(height: int, width: int, block_size: int) -> tuple[int, int]:

@@ -16,17 +16,19 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.profiler import record_function
 
-from core.config import JitterModel, MaskLevel, RunConfig, TwinForward
-from core.data.augment import colour_jitter, gaussian_blur
-from core.data.transfer import to_device
-from core.method.detail import Box, OnFeatures, Prediction
+from core.configuration.choices import JitterModel, MaskLevel, TwinForward
+from core.configuration.config import RunConfig
+from core.method.augment import colour_jitter, gaussian_blur
 from core.method.draws import AugmentDraw, BoxDraws, StepDraws
 from core.method.feature_distance import FeatureAnchor
-from core.method.losses import consistency, resize, segmentation_loss, twin_cross_entropy
+from core.method.losses import consistency, segmentation_loss, twin_cross_entropy
 from core.method.mixing import mix, paste_mask
 from core.method.student import Student, chunk
 from core.method.style import Style, in_turn, style_of
 from core.method.teacher import Teacher, pseudo_label
+from core.method.transfer import to_device
+from core.networks.prediction import Box, OnFeatures, Prediction
+from core.networks.segmenter import resize
 from core.pixels import Normalisation
 
 Losses = dict[str, Tensor]

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from core.method.detail import Box, OnFeatures, Prediction
 from core.method.teacher import batch_norms, untouched_statistics
+from core.networks.prediction import Box, OnFeatures, Prediction
 from core.pixels import Normalisation
 
 

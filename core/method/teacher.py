@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from core.config import PerImage, TeacherStatistics
+from core.configuration.choices import PerImage, TeacherStatistics
 
 LEAST_VALUES = 8  # per channel, from which a batch norm's statistics are estimated; fewer follow a global pooling
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from core.config import NetworkConfig
+from core.configuration.sections import NetworkConfig
 from core.networks.families import build_empty, check_forward, construct, described
 from core.networks.foreign import load_into, read_foreign
 from core.networks.licences import UNKNOWN, imagenet_licence

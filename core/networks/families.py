@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from core.config import Architecture
+from core.configuration.choices import Architecture
 from core.networks.attention import fuse_attention
 from core.networks.daformer import DAFormerDecoder
 from core.networks.dpt import DptDecoder

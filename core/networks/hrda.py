@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.method.detail import Box, OnFeatures, Prediction
 from core.networks.daformer import ConvNormRelu, Embedding, last_stages
+from core.networks.prediction import Box, OnFeatures, Prediction
 from core.networks.segmenter import Segmenter, padded_side, resize
 
 NUM_STAGES = 4  # that the attention looks at

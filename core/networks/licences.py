@@ -5,7 +5,7 @@ What is not stated is said to be unknown: a guess here would be a promise to the
 
 from __future__ import annotations
 
-from core.config import Architecture
+from core.configuration.choices import Architecture
 
 UNKNOWN = "unknown"
 OWN_WEIGHTS = "none of others: started from random weights"

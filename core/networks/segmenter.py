@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.config import Architecture
-from core.method.detail import OnFeatures
+from core.configuration.choices import Architecture
+from core.networks.prediction import OnFeatures
 from core.pixels import Normalisation
 
 SMALLEST_SIDE = 64  # pixels that a smaller side is padded to
@@ -134,6 +134,9 @@ def smallest_cells(stride: int) -> int:
     return -(-SMALLEST_SIDE // stride)
 
 
-def resize(values_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize bilinearly so that corners of pixels, not centres, stay in place."""
-    return F.interpolate(values_BCHW, size=size, mode="bilinear", align_corners=False)
+def resize(values_BCHW: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize bilinearly (align_corners False); return the values themselves where the size is right already."""
+    # Sizes are symbols while the network is traced for an export: comparing them would freeze them.
+    if not torch.compiler.is_compiling() and tuple(values_BCHW.shape[-2:]) == tuple(size):
+        return values_BCHW
+    return F.interpolate(values_BCHW, size=tuple(size), mode="bilinear", align_corners=False)

@@ -17,13 +17,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from core.config import Architecture, ConfigError
+from core.configuration.choices import Architecture
+from core.errors import ConfigError
 from core.events import Model
 from core.labels import LabelSpace, LabelSpaceError
 from core.networks.families import build_empty
 from core.networks.segmenter import NetworkDescription, NetworkError, Segmenter
 from core.pixels import Normalisation
-from core.runs import CHECKPOINT_NAME, RunFolder
+from core.runs.folder import CHECKPOINT_NAME, RunFolder
 
 FORMAT_VERSION = 1
 CARD = "model.json"

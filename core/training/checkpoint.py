@@ -17,8 +17,8 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
+from core.files import fsync_folder
 from core.networks.store import read_weights
-from core.runs import fsync_folder
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 

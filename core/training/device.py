@@ -13,9 +13,10 @@ from pathlib import Path
 import psutil
 import torch
 
-from core.config import Precision, TrainingConfig
+from core.configuration.choices import Precision
+from core.configuration.sections import TrainingConfig
+from core.errors import RunError
 from core.evaluation.predictor import has_bf16
-from core.events import RunError
 
 LOG = logging.getLogger(__name__)
 

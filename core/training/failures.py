@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
-from core.allocation import is_out_of_memory
-from core.config import ConfigError, RunConfig, TrainingConfig
-from core.events import RunError
-from core.settings import is_live, with_changes
+from core.configuration.config import RunConfig
+from core.configuration.sections import TrainingConfig
+from core.configuration.settings import is_live, with_changes
+from core.errors import ConfigError, RunError
+from core.memory import is_out_of_memory
 
 
 def in_words(error: BaseException, training: TrainingConfig) -> str | None:

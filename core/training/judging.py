@@ -12,7 +12,7 @@ from typing import Any
 from core.evaluation.choice import early_warning, score, verdict
 from core.evaluation.health import COLUMNS, Health, choose, label_shares, measure_health
 from core.events import Evaluated, Event, HealthMeasured, Model, Warned
-from core.runs import RunFolder
+from core.runs.folder import RunFolder
 from core.training.session import Session
 
 LOG = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from core.config import TrainingConfig
+from core.configuration.sections import TrainingConfig
 
 WEIGHT_DECAY = 0.01
 BETAS = (0.9, 0.999)

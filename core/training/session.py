@@ -16,32 +16,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.config import Precision, RunConfig, TeacherStatistics
-from core.data.counting import class_counts
-from core.data.listing import Listing
-from core.data.sampling import Batch, BatchSource, generator
-from core.data.transfer import to_device
+from core.configuration.choices import Precision, TeacherStatistics
+from core.configuration.config import RunConfig
+from core.dataset.listing import Listing
+from core.errors import RunError
 from core.evaluation.health import readable
 from core.evaluation.metrics import scores_of
-from core.evaluation.predict import evaluate
 from core.evaluation.predictor import PredictionError, Predictor
-from core.events import Model, Phase, RunError, Scores, Warned
-from core.method.detail import Box
+from core.evaluation.scoring import evaluate
+from core.events import Model, Phase, Scores, Warned
+from core.loading.counting import class_counts
+from core.loading.random import generator
+from core.loading.sampling import Batch, BatchSource
 from core.method.draws import draw, draw_boxes
 from core.method.feature_distance import FeatureAnchor
 from core.method.step import Images, masktwins_step, part, source_step
 from core.method.student import Student
 from core.method.teacher import Teacher
+from core.method.transfer import to_device
 from core.networks.build import NetworkError, Segmenter, build, build_empty
+from core.networks.prediction import Box
 from core.networks.store import StoreError, load_weights, model_card, read_card
-from core.runs import CheckpointRef, RunFolder
-from core.training.checkpoint import (
-    CheckpointError,
-    delete_checkpoint,
-    load_optimizer,
-    read_state,
-    save_checkpoint,
-)
+from core.runs.folder import CheckpointRef, RunFolder
+from core.training.checkpoint import CheckpointError, delete_checkpoint, load_optimizer, read_state, save_checkpoint
 from core.training.device import Compute, apply_threads, choose_device, resolve, why_not_compiled
 from core.training.distributed import SOLO, Group, check_shares, synchronised
 from core.training.optim import StepGuard, build_optimizer, set_learning_rate

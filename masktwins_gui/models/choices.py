@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.events import Model
-from core.runs import CHECKPOINT_NAME
+from core.runs.folder import CHECKPOINT_NAME
 from masktwins_gui.models.runs import RunInfo
 from masktwins_gui.models.services import ModelChoice
 

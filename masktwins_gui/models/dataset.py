@@ -8,10 +8,10 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from core.config import DataConfig
-from core.data.folders import Pair, Problem, scan
-from core.data.recognise import resolve_space
-from core.data.suggest import Suggestion
+from core.checking.suggest import Suggestion
+from core.configuration.sections import DataConfig
+from core.dataset.folders import Pair, Problem, scan
+from core.dataset.recognise import resolve_space
 from core.labels import LabelSpace, LabelSpaceError
 
 
@@ -68,7 +68,7 @@ class DatasetModel(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.holdings = Holdings()
-        self.report: Any = None  # core.data.check.Report of these very folders, or None
+        self.report: Any = None  # core.checking.check.Report of these very folders, or None
         self.num_errors = 0
         self.suggestions: dict[tuple[int, int], Suggestion] = {}  # of the masks, by (height, width) of the crops
 

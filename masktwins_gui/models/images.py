@@ -9,7 +9,7 @@ from typing import Any
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QIcon, QImage, QPainter, QPixmap
 
-from core.data.folders import Pair
+from core.dataset.folders import Pair
 from masktwins_gui import theme
 
 Index = QModelIndex | QPersistentModelIndex

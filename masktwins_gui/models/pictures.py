@@ -9,11 +9,11 @@ import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
 
-from core.config import DataConfig, MaskConfig
-from core.data.cropping import cut
-from core.data.folders import Pair
-from core.data.reading import ReadError, read_image, read_label
+from core.configuration.sections import DataConfig, MaskConfig
+from core.dataset.folders import Pair
+from core.dataset.reading import ReadError, read_image, read_label
 from core.labels import LabelSpace
+from core.loading.cropping import cut
 from core.method.masks import draw_keep_masks
 from core.render import masked_picture, overlay
 from masktwins_gui.models.images import THUMBNAIL

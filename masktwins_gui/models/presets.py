@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from core import settings
-from core.config import RunConfig
+from core.configuration import settings
+from core.configuration.config import RunConfig
 
 
 def preset_changes(name: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 from PySide6.QtGui import QColor
 
-from core.data.folders import Problem, Severity
+from core.dataset.folders import Problem, Severity
 from masktwins_gui import theme
 
 Index = QModelIndex | QPersistentModelIndex

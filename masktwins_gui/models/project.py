@@ -9,8 +9,8 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from core import settings
-from core.config import RunConfig
+from core.configuration import settings
+from core.configuration.config import RunConfig
 
 MERGE_SECONDS = 0.8  # a slider that is dragged makes one undo step
 

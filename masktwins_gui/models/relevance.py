@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QCoreApplication
 
-from core.config import Architecture, MaskStrategy, RunConfig, TeacherStatistics
+from core.configuration.choices import Architecture, MaskStrategy, TeacherStatistics
+from core.configuration.config import RunConfig
 
 Rule = tuple[Callable[[RunConfig], bool], str]
 

@@ -9,9 +9,8 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
-from core.config import ConfigError
-from core.events import RunError
-from core.runs import RunFolder
+from core.errors import ConfigError, RunError
+from core.runs.folder import RunFolder
 
 Index = QModelIndex | QPersistentModelIndex
 

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from core.config import RunConfig
+from core.configuration.config import RunConfig
 from core.events import Model, Scores
 from masktwins_gui.models.exports import ExportRow
 

@@ -20,10 +20,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from core import settings
-from core.config import ConfigError, DataConfig, RunConfig
-from core.data.check import Report, check
-from core.data.folders import Severity
+from core.checking.check import Report, check
+from core.configuration import settings
+from core.configuration.config import RunConfig
+from core.configuration.sections import DataConfig
+from core.dataset.folders import Severity
+from core.errors import ConfigError
 from masktwins_gui import theme
 from masktwins_gui.models.beside import ROLES, propose
 from masktwins_gui.models.classes import ClassesModel

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from core.data.folders import Pair
+from core.dataset.folders import Pair
 from core.events import Model, Scores
 from masktwins_gui import theme
 from masktwins_gui.models.choices import choices

@@ -17,9 +17,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from core import settings
-from core.config import MaskLevel, MaskStrategy
-from core.data.reading import read_image
+from core.configuration import settings
+from core.configuration.choices import MaskLevel, MaskStrategy
+from core.dataset.reading import read_image
 from masktwins_gui import theme
 from masktwins_gui.models.dataset import DatasetModel
 from masktwins_gui.models.pictures import Twins, draw_twins

@@ -22,8 +22,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from core import settings
-from core.config import ConfigError
+from core.configuration import settings
+from core.errors import ConfigError
 from core.events import Finished, StepDone, Warned
 from masktwins_gui import theme
 from masktwins_gui.models.curves import CurveStore

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtWidgets import QFormLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
-from core import settings
-from core.config import ConfigError, RunConfig
-from core.settings import Setting
+from core.configuration import settings
+from core.configuration.config import RunConfig
+from core.configuration.settings import Setting
+from core.errors import ConfigError
 from masktwins_gui import theme
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.relevance import ENCODERS, idle_reason

@@ -9,7 +9,7 @@ from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QApplication, QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from core.data.statistics import DomainGap, DomainStatistics, Statistics
+from core.checking.statistics import DomainGap, DomainStatistics, Statistics
 from masktwins_gui import theme
 
 CHANNELS = ("#e05252", "#3fa870", "#3d8fd9")

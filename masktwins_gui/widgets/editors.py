@@ -10,9 +10,9 @@ from typing import Any
 from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QLineEdit, QSlider, QSpinBox, QWidget
 
-from core.config import Architecture
+from core.configuration.choices import Architecture
+from core.configuration.settings import Setting
 from core.labels import built_in_names
-from core.settings import Setting
 from masktwins_gui.models.relevance import ENCODERS
 from masktwins_gui.widgets.folder_field import FolderField
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from core.config import RunConfig
-from core.data.suggest import Suggestion, suggest
+from core.checking.suggest import Suggestion, suggest
+from core.configuration.config import RunConfig
 from masktwins_gui import theme
 from masktwins_gui.models.dataset import DatasetModel
 from masktwins_gui.models.project import ProjectModel

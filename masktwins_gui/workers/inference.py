@@ -119,8 +119,8 @@ class _Models:
 
 
 def _predict(request: PredictRequest, models: _Models) -> Prediction:
-    from core.data.reading import read_image, read_label
-    from core.data.recognise import resolve_space
+    from core.dataset.reading import read_image, read_label
+    from core.dataset.recognise import resolve_space
 
     image = read_image(request.image)
     model, first = models.get(request.first, request.device)
@@ -135,9 +135,9 @@ def _predict(request: PredictRequest, models: _Models) -> Prediction:
 
 
 def _measure(request: MeasureRequest, models: _Models, task: TaskContext) -> tuple[Scores, Scores]:
-    from core.data.folders import scan
-    from core.data.recognise import resolve_space
-    from core.evaluation.predict import evaluate
+    from core.dataset.folders import scan
+    from core.dataset.recognise import resolve_space
+    from core.evaluation.scoring import evaluate
 
     pairs = [p for p in scan(request.images, request.labels).pairs if p.label is not None]
     space = resolve_space(request.label_space, [p.label for p in pairs if p.label is not None]).space

@@ -7,8 +7,9 @@ from collections.abc import Callable, Generator, Iterator
 
 from PySide6.QtCore import QObject, QThread
 
-from core.events import Event, PreviewReady, RunControl
-from core.runs import RunFolder
+from core.control import RunControl
+from core.events import Event, PreviewReady
+from core.runs.folder import RunFolder
 from masktwins_gui.workers.tasks import Failure, attempt
 
 Engine = Callable[[RunControl, RunFolder], Iterator[Event]]
@@ -79,6 +80,6 @@ class TrainingWorker(QThread):
 
 def load_engine() -> Engine:
     """Import the engine, and torch with it: seconds, in the worker's thread."""
-    from core.training.engine import adapt
+    from core.training.loop import adapt
 
     return adapt

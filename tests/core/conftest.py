@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.data.listing import create_run
-from core.runs import RunFolder
+from core.runs.create import create_run
+from core.runs.folder import RunFolder
 from tests.core.tiny import tiny_config, write_scene
 
 

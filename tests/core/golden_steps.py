@@ -12,17 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.config import RunConfig
-from core.method.detail import Box
+from core.configuration.config import RunConfig
+from core.configuration.settings import with_changes
 from core.method.draws import BoxDraws, StepDraws
-from core.method.losses import resize
 from core.method.step import Images, Losses, PseudoLabel, masktwins_step, mixed
 from core.method.student import Student
 from core.method.teacher import Teacher, pseudo_label
 from core.networks.foreign import released_name
-from core.networks.segmenter import Segmenter
+from core.networks.prediction import Box
+from core.networks.segmenter import Segmenter, resize
 from core.pixels import Normalisation
-from core.settings import with_changes
 from core.training.optim import build_optimizer
 from tests.core.released import load_released, released_network
 

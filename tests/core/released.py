@@ -8,7 +8,7 @@ import torch
 from segmentation_models_pytorch.encoders.mix_transformer import LayerNorm, MixVisionTransformerEncoder
 from torch import nn
 
-from core.config import Architecture
+from core.configuration.choices import Architecture
 from core.networks.attention import fuse_attention
 from core.networks.daformer import DAFormerDecoder
 from core.networks.foreign import released_name

@@ -1,7 +1,8 @@
 import math
 import threading
 
-from core.events import RunControl, Scores
+from core.control import RunControl
+from core.events import Scores
 
 
 def test_scores_have_no_nan_in_json():

@@ -5,11 +5,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from core.config import RunConfig
-from core.events import RunControl
-from core.runs import RunFolder
-from core.settings import with_changes
-from core.training.engine import adapt
+from core.configuration.config import RunConfig
+from core.configuration.settings import with_changes
+from core.control import RunControl
+from core.runs.folder import RunFolder
+from core.training.loop import adapt
 
 SIDE = 64
 

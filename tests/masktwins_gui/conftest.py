@@ -15,9 +15,9 @@ from PySide6.QtCore import QCoreApplication, QEvent, QSettings, QThread, QTimer
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from core import settings
-from core.config import RunConfig
-from core.data.demo import make_demo
+from core.configuration import settings
+from core.configuration.config import RunConfig
+from core.demo.data import make_demo
 from masktwins_gui import theme
 from masktwins_gui.main_window import MainWindow
 

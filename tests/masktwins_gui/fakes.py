@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from core.control import RunControl
 from core.events import (
     CheckpointSaved,
     Evaluated,
@@ -18,14 +19,13 @@ from core.events import (
     Preparing,
     PreviewReady,
     Resumed,
-    RunControl,
     RunStarted,
     Scores,
     SettingsChanged,
     StepDone,
     Warned,
 )
-from core.runs import RunFolder
+from core.runs.folder import RunFolder
 
 SCORES = Scores(50.0, 70.0, {"road": 40.0, "sky": 60.0}, ((4, 1), (1, 6)))
 

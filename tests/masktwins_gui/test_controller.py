@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
-from core.config import RunConfig
+from core.configuration.config import RunConfig
 from core.events import Finished, HealthMeasured, Model
-from core.runs import RunFolder
+from core.runs.folder import RunFolder
 from masktwins_gui.controller import Controller
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.runs import read_run

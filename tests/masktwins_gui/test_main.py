@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from core import settings
-from core.runs import RunFolder
+from core.configuration import settings
+from core.runs.folder import RunFolder
 from masktwins_gui import __main__ as program
 
 OPEN_AND_CLOSE = """

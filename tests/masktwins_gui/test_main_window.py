@@ -7,8 +7,8 @@ from PySide6.QtCore import QSettings, QStandardPaths, Qt
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QAbstractButton, QFileDialog, QMessageBox, QWidget
 
-from core import settings
-from core.runs import RunFolder
+from core.configuration import settings
+from core.runs.folder import RunFolder
 from masktwins_gui import theme
 from masktwins_gui.app import Application
 from masktwins_gui.models.states import PageState, RunState

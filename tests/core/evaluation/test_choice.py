@@ -156,12 +156,12 @@ def test_it_loads_without_torch():
     assert result.returncode == 0, result.stderr
 
 
-# packaging/ranking.py --------------------------------------------------------------------------
+# tests/studies/ranking.py --------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def ranking():
-    spec = importlib.util.spec_from_file_location("ranking", REPOSITORY / "packaging" / "ranking.py")
+    spec = importlib.util.spec_from_file_location("ranking", REPOSITORY / "tests" / "studies" / "ranking.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

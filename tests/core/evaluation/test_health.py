@@ -7,8 +7,9 @@ from PIL import Image
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from core.config import Architecture, MaskConfig, MaskStrategy, NetworkConfig, Precision, TeacherStatistics
-from core.data.folders import Pair
+from core.configuration.choices import Architecture, MaskStrategy, Precision, TeacherStatistics
+from core.configuration.sections import MaskConfig, NetworkConfig
+from core.dataset.folders import Pair
 from core.evaluation import health as health_module
 from core.evaluation.choice import values_of
 from core.evaluation.health import COLUMNS, NUM_IMAGES, choose, label_shares, measure_health
@@ -18,7 +19,7 @@ from core.method.teacher import Teacher
 from core.networks.build import build
 from core.networks.segmenter import Head, NetworkDescription, Segmenter
 from core.pixels import Normalisation
-from core.runs import RunFolder
+from core.runs.folder import RunFolder
 
 MASK = MaskConfig(block_size=4)
 LEVELS = np.array([0, 128, 255], np.uint8)

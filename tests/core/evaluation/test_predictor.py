@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from core.config import Architecture
+from core.configuration.choices import Architecture
 from core.evaluation.predictor import Predictor
 from core.networks.segmenter import Head, NetworkDescription, Segmenter, resize
 from core.pixels import Normalisation

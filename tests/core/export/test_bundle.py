@@ -16,8 +16,10 @@ from PIL import Image
 from timm.layers.conv2d_same import Conv2dSame
 from torch import nn
 
-from core.config import Architecture, NetworkConfig, RunConfig
-from core.data.reading import read_image
+from core.configuration.choices import Architecture
+from core.configuration.config import RunConfig
+from core.configuration.sections import NetworkConfig
+from core.dataset.reading import read_image
 from core.evaluation.predictor import Predictor
 from core.events import Scores
 from core.export import bundle, parity, portable

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.config import Architecture
+from core.configuration.choices import Architecture
 from core.export import portable
 from core.labels import LabelSpace
 from tests.core.networks.small import SMALL, network

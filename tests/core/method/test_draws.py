@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from core.config import RunConfig
-from core.data.sampling import Batch, generator
-from core.method.detail import draw_box
+from core.configuration.config import RunConfig
+from core.configuration.settings import with_changes
+from core.loading.random import generator
+from core.loading.sampling import Batch
 from core.method.draws import Share, draw
-from core.settings import with_changes
+from core.networks.prediction import draw_box
 
 
 def batch(count, first=0, total=4):

@@ -4,8 +4,7 @@ from torch import nn
 
 from core.labels import IGNORE
 from core.method.feature_distance import FeatureAnchor, feature_distance, majority_class
-
-THINGS = (6, 7, *range(11, 19))
+from tests.core.golden_units import THINGS
 
 
 def test_golden_label_shrinking(golden):

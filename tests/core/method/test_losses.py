@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from core.labels import IGNORE
-from core.method.detail import Prediction
-from core.method.losses import consistency, cross_entropy, resize, twin_cross_entropy
+from core.method.losses import consistency, cross_entropy, twin_cross_entropy
+from core.networks.prediction import Prediction
+from core.networks.segmenter import resize
 
 
 def tensor(array, *, grad=False):

@@ -4,7 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.config import MaskConfig, MaskStrategy
+from core.configuration.choices import MaskStrategy
+from core.configuration.sections import MaskConfig
 from core.method.masks import block_masks, draw_keep_masks, grid_shape
 
 sizes = st.integers(16, 200)

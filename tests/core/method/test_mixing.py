@@ -3,12 +3,7 @@ import torch
 
 from core.labels import IGNORE
 from core.method.mixing import draw_classes, draw_classes_of_batch, mix, paste_mask
-
-
-def chosen_table(classes):
-    table = np.zeros((1, 256), bool)
-    table[0, classes] = True
-    return torch.from_numpy(table)
+from tests.core.golden_units import chosen_table
 
 
 def test_golden_classmix(golden):

@@ -4,24 +4,18 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from core.config import RunConfig, TeacherStatistics
-from core.data.sampling import Batch, generator
+from core.configuration.choices import TeacherStatistics
+from core.configuration.config import RunConfig
+from core.configuration.settings import with_changes
+from core.loading.random import generator
+from core.loading.sampling import Batch
 from core.method.draws import AugmentDraw, StepDraws, draw
 from core.method.feature_distance import FeatureAnchor
 from core.method.losses import consistency, cross_entropy
-from core.method.step import (
-    Images,
-    PseudoLabel,
-    masked_predictions,
-    masktwins_step,
-    mixed,
-    ramp_up,
-    source_step,
-)
+from core.method.step import Images, PseudoLabel, masked_predictions, masktwins_step, mixed, ramp_up, source_step
 from core.method.student import Student
 from core.method.teacher import Teacher
 from core.pixels import Normalisation
-from core.settings import with_changes
 
 NUM_CLASSES = 4
 

@@ -3,15 +3,9 @@ import pytest
 import torch
 from torch import nn
 
-from core.config import PerImage, TeacherStatistics
+from core.configuration.choices import PerImage, TeacherStatistics
 from core.method.teacher import Teacher, ema_alpha, pseudo_label, untouched_statistics
-
-
-class Weights(nn.Module):
-    def __init__(self, w, s):
-        super().__init__()
-        self.w = nn.Parameter(torch.tensor(w))
-        self.s = nn.Parameter(torch.tensor(s))
+from tests.core.golden_units import Weights
 
 
 @pytest.mark.parametrize("alpha", [0.999, 0.6])

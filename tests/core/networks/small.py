@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 
-from core.config import Architecture, NetworkConfig
+from core.configuration.choices import Architecture
+from core.configuration.sections import NetworkConfig
 from core.labels import LabelSpace
 from core.networks.build import build
 from core.networks.segmenter import Segmenter

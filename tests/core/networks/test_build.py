@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch.nn.functional import interpolate
 
-from core.config import Architecture
+from core.configuration.choices import Architecture
 from core.labels import LabelSpace
 from core.networks.build import NetworkError, build_empty
 from core.networks.hrda import Hrda

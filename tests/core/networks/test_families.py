@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from core.config import Architecture
+from core.configuration.choices import Architecture
 from core.export import portable
 from core.labels import LabelSpace
 from core.networks.families import build_empty, construct, described

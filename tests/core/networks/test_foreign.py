@@ -7,7 +7,8 @@ import torch
 from segmentation_models_pytorch.encoders import get_encoder
 from segmentation_models_pytorch.encoders.mix_transformer import LayerNorm
 
-from core.config import Architecture, NetworkConfig
+from core.configuration.choices import Architecture
+from core.configuration.sections import NetworkConfig
 from core.networks import foreign
 from core.networks.build import build
 from core.networks.foreign import MatchReport, load_into, read_foreign, released_name

@@ -4,10 +4,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from core.config import Architecture, NetworkConfig, TrainingConfig
-from core.method.detail import Box, Prediction, draw_box
+from core.configuration.choices import Architecture
+from core.configuration.sections import NetworkConfig, TrainingConfig
 from core.networks.build import build
 from core.networks.hrda import Hrda, ScaleAttention, fuse, sliding_boxes, sliding_windows
+from core.networks.prediction import Box, Prediction, draw_box
 from core.training.optim import build_optimizer
 from tests.core.released import load_released, released_hrda
 

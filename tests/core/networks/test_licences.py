@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from core.config import Architecture
+from core.configuration.choices import Architecture
 from core.networks.licences import NVIDIA, UNKNOWN, code_licence, imagenet_licence
 
 

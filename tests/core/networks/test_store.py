@@ -3,22 +3,15 @@ import json
 import pytest
 import torch
 
-from core import settings
-from core.config import NetworkConfig, RunConfig
+from core.configuration import settings
+from core.configuration.config import RunConfig
+from core.configuration.sections import NetworkConfig
 from core.events import Model
 from core.labels import LabelSpace
 from core.networks.build import build
 from core.networks.segmenter import Segmenter
-from core.networks.store import (
-    StoreError,
-    load_model,
-    load_weights,
-    model_card,
-    read_card,
-    read_weights,
-    write_weights,
-)
-from core.runs import RunFolder
+from core.networks.store import StoreError, load_model, load_weights, model_card, read_card, read_weights, write_weights
+from core.runs.folder import RunFolder
 from tests.core.networks.small import save_model
 
 SPACE = LabelSpace("höfe", ("Straße", "<sky>"), ((1, 2, 3), (250, 0, 9)))

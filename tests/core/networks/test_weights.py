@@ -8,7 +8,7 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import save_file
 
-from core.config import Architecture
+from core.configuration.choices import Architecture
 from core.networks import weights
 from core.networks.build import NetworkError
 from core.pixels import Normalisation

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from core.runs import CHECKPOINT_NAME
+from core.runs.folder import CHECKPOINT_NAME
 from core.training import checkpoint
 from core.training.checkpoint import CheckpointError, load_optimizer, read_state, save_checkpoint
 

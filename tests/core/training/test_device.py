@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from core.config import Precision, TrainingConfig
-from core.events import RunError
+from core.configuration.choices import Precision
+from core.configuration.sections import TrainingConfig
+from core.errors import RunError
 from core.training.device import choose_device, resolve
 
 no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")

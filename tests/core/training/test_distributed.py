@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from core import settings
-from core.config import Architecture, TrainingConfig
-from core.events import RunError
+from core.configuration import settings
+from core.configuration.choices import Architecture
+from core.configuration.sections import TrainingConfig
+from core.errors import RunError
 from core.method.draws import Share
 from core.networks.families import construct, described
 from core.pixels import Normalisation

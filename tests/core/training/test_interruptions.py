@@ -5,25 +5,18 @@ import json
 import pytest
 import torch
 
-from core.config import ConfigError, RunConfig, TeacherStatistics, TrainingConfig
-from core.events import (
-    CheckpointSaved,
-    Evaluated,
-    Finished,
-    Model,
-    Phase,
-    PhaseStarted,
-    RunControl,
-    RunError,
-    SettingsChanged,
-    Warned,
-)
+from core.configuration.choices import TeacherStatistics
+from core.configuration.config import RunConfig
+from core.configuration.sections import TrainingConfig
+from core.configuration.settings import with_changes
+from core.control import RunControl
+from core.errors import ConfigError, RunError
+from core.events import CheckpointSaved, Evaluated, Finished, Model, Phase, PhaseStarted, SettingsChanged, Warned
 from core.method import step as method
-from core.runs import RunFolder
-from core.settings import with_changes
+from core.runs.folder import RunFolder
 from core.training import judging, session
 from core.training.checkpoint import CheckpointError
-from core.training.engine import adapt
+from core.training.loop import adapt
 from core.training.optim import build_optimizer, set_learning_rate
 from core.training.session import Session
 from tests.core.tiny import final_weights, train

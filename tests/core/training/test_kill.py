@@ -11,9 +11,9 @@ from tests.core.tiny import final_weights, train
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
-from core.events import RunControl
-from core.runs import RunFolder
-from core.training.engine import adapt
+from core.control import RunControl
+from core.runs.folder import RunFolder
+from core.training.loop import adapt
 for number, _ in enumerate(adapt(RunControl(), RunFolder(Path(sys.argv[1])))):
     if number == int(sys.argv[2]):
         os.kill(os.getpid(), signal.SIGKILL)

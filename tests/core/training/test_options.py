@@ -7,10 +7,12 @@ import pytest
 import torch
 import torch._inductor.config
 
-from core.events import CheckpointSaved, HealthMeasured, Preparing, RunControl, RunError, StepDone, Warned
+from core.control import RunControl
+from core.errors import RunError
+from core.events import CheckpointSaved, HealthMeasured, Preparing, StepDone, Warned
 from core.training import judging
 from core.training.device import why_not_compiled
-from core.training.engine import adapt
+from core.training.loop import adapt
 from tests.core.tiny import final_weights, train
 
 HRDA = {"network__hrda": True, "training__crop_size": 64}

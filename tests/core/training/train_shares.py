@@ -11,15 +11,16 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from core.config import Architecture
-from core.events import RunControl, StepDone
+from core.configuration.choices import Architecture
+from core.control import RunControl
+from core.events import StepDone
 from core.networks.families import described
 from core.networks.segmenter import Head, Segmenter
 from core.pixels import Normalisation
-from core.runs import RunFolder
+from core.runs.folder import RunFolder
 from core.training import session
 from core.training.distributed import SOLO, processes
-from core.training.engine import adapt
+from core.training.loop import adapt
 
 
 class Encoder(nn.Module):

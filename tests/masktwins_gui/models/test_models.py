@@ -8,10 +8,10 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QImage
 from PySide6.QtTest import QAbstractItemModelTester
 
-from core.data.folders import Pair, Problem, Severity
+from core.dataset.folders import Pair, Problem, Severity
 from core.events import Scores
 from core.labels import LabelSpace
-from core.runs import RunFolder
+from core.runs.folder import RunFolder
 from masktwins_gui.models.classes import ClassesModel, ScoresModel
 from masktwins_gui.models.exports import ExportRow, ExportsModel
 from masktwins_gui.models.images import THUMBNAIL, ImagesModel

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from core.config import DataConfig, MaskConfig
-from core.data.cropping import cut
-from core.data.folders import scan
-from core.data.reading import ReadError
+from core.configuration.sections import DataConfig, MaskConfig
+from core.dataset.folders import scan
+from core.dataset.reading import ReadError
+from core.loading.cropping import cut
 from core.method.masks import draw_keep_masks
 from core.render import masked_picture
 from masktwins_gui.models.dataset import DatasetModel, take_stock

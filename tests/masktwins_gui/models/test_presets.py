@@ -1,7 +1,7 @@
 import pytest
 
-from core import settings
-from core.config import RunConfig
+from core.configuration import settings
+from core.configuration.config import RunConfig
 from masktwins_gui.models.presets import preset_changes
 
 

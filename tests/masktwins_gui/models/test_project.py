@@ -1,6 +1,7 @@
 import pytest
 
-from core.config import ConfigError, RunConfig
+from core.configuration.config import RunConfig
+from core.errors import ConfigError
 from masktwins_gui.models import project as module
 from masktwins_gui.models.project import ProjectModel
 

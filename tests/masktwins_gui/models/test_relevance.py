@@ -1,7 +1,8 @@
 import pytest
 
-from core import settings
-from core.config import Architecture, RunConfig
+from core.configuration import settings
+from core.configuration.choices import Architecture
+from core.configuration.config import RunConfig
 from masktwins_gui.models.relevance import _RULES, ENCODERS, idle_reason
 
 

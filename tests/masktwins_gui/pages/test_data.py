@@ -3,7 +3,7 @@ import shutil
 import pytest
 from PySide6.QtCore import Qt
 
-from core.config import DataConfig
+from core.configuration.sections import DataConfig
 from masktwins_gui.models.dataset import DatasetModel
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.states import PageState, RunState

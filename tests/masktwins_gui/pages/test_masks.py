@@ -1,9 +1,9 @@
 import pytest
 from PySide6.QtCore import Qt
 
-from core.data.check import check
-from core.data.reading import read_image
-from core.data.suggest import suggest
+from core.checking.check import check
+from core.checking.suggest import suggest
+from core.dataset.reading import read_image
 from masktwins_gui.models.dataset import DatasetModel, take_stock
 from masktwins_gui.models.pictures import centre_crop, draw_twins
 from masktwins_gui.models.project import ProjectModel

@@ -2,10 +2,10 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QStyleOptionViewItem
 
-from core import settings
-from core.config import RunConfig
+from core.configuration import settings
+from core.configuration.config import RunConfig
 from core.events import Finished, Warned
-from core.runs import RunFolder
+from core.runs.folder import RunFolder
 from masktwins_gui.models.curves import CurveStore
 from masktwins_gui.models.dataset import DatasetModel, take_stock
 from masktwins_gui.models.health import HealthModel

@@ -3,7 +3,7 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication, QLabel
 
-from core import settings
+from core.configuration import settings
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.relevance import idle_reason
 from masktwins_gui.widgets.config_form import ConfigForm

@@ -1,6 +1,6 @@
 import pytest
 
-from core.runs import RunFolder
+from core.runs.folder import RunFolder
 from masktwins_gui.models.health import HealthModel, reading
 from masktwins_gui.models.runs import RunsModel, list_runs
 from masktwins_gui.widgets.run_summary import RunSummary

@@ -10,7 +10,7 @@ from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QFileDialog
 
-from core.data.check import check
+from core.checking.check import check
 from masktwins_gui import theme
 from masktwins_gui.device_probe import parse
 from masktwins_gui.models.curves import CurveStore, Mark

@@ -3,8 +3,9 @@
 import pytest
 from PySide6.QtCore import QObject, Signal
 
-from core.events import Preparing, RunError
-from core.runs import RunFolder
+from core.errors import RunError
+from core.events import Preparing
+from core.runs.folder import RunFolder
 from masktwins_gui.workers.training import Mailbox, TrainingWorker
 from tests.masktwins_gui.fakes import preview, step_done
 

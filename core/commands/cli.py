@@ -1,0 +1,139 @@
+"""The command line. Each sub-command imports what it needs when it runs, so that `--help` is quick.
+
+With `--json` the last line on stdout is one JSON object; progress goes to stderr. Exit codes: 0 done, 1 failed with one
+clear sentence, 2 usage, 130 stopped by Ctrl-C with a checkpoint (a second Ctrl-C ends at once).
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from core.commands import data, installation, models, train
+from core.commands.output import FAILED, INTERRUPTED, CommandError
+from core.configuration.settings import presets, settings
+from core.errors import ConfigError, RunError
+from core.events import Model
+
+COMMANDS = ("demo", "check", "init", "adapt", "evaluate", "predict", "export", "bench", "doctor")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one sub-command and return its exit code."""
+    parser = build_parser()
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        return arguments.run(arguments, parser)
+    except (CommandError, ConfigError, RunError) as error:
+        return _failed(error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains at its end
+        return FAILED
+
+
+def _failed(error: BaseException) -> int:
+    print(f"masktwins: {error}", file=sys.stderr)
+    return FAILED
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="masktwins",
+        description="Adapt a segmentation model to a new camera without new labels. Without a sub-command the window opens.",
+    )
+    subparsers = parser.add_subparsers(title="sub-commands", metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[..., int], text: str) -> argparse.ArgumentParser:
+        sub = subparsers.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run)
+        return sub
+
+    demo = command("demo", train.demo, "make the two-camera demo and adapt on it (opens the window unless --headless)")
+    demo.add_argument("directory", nargs="?", type=Path, default=Path("masktwins-demo"), metavar="DIR")
+    demo.add_argument("--headless", action="store_true", help="adapt and measure in the terminal")
+    demo.add_argument("--seed", type=int, default=0, help="of the images and of the training")
+    demo.add_argument("--steps", type=int, help="adaptation steps, with half as many source-only ones before them")
+    _json(demo)
+
+    check = command("check", data.check, "report what is wrong with the folders; exit 1 when something must be mended")
+    _folders(check)
+    check.add_argument("--target-labels", type=Path, metavar="D")
+    check.add_argument("--label-space", default="auto", metavar="NAME|TOML")
+    check.add_argument("--crop", type=int, default=None, metavar="PX", help="warn of images smaller than this")
+    _json(check)
+
+    init = command("init", data.init, "write a run's configuration")
+    init.add_argument("out", type=Path, metavar="OUT.toml")
+    _folders(init)
+    init.add_argument("--target-labels", type=Path, metavar="D", help="for measuring only")
+    init.add_argument("--evaluation-images", type=Path, metavar="D", help="images of the target labels, if others")
+    init.add_argument("--preset", choices=list(presets()), default="quick")
+
+    adapt = command("adapt", train.adapt, "train, or go on with a run")
+    adapt.formatter_class = argparse.RawDescriptionHelpFormatter
+    adapt.epilog = "settings:\n" + "\n".join(f"  {s.path:34}{s.title} ({s.default})" for s in settings())
+    adapt.add_argument("config", nargs="?", type=Path, metavar="RUN.toml")
+    adapt.add_argument("--resume", type=Path, metavar="DIR", help="a run's folder")
+    adapt.add_argument("--out", type=Path, metavar="DIR", help="the new run's folder")
+    adapt.add_argument("--set", action="append", default=[], dest="changes", metavar="section.field=value")
+    _json(adapt)
+
+    evaluate = command("evaluate", models.evaluate, "score a model against labels")
+    _model(evaluate)
+    evaluate.add_argument("--images", type=Path, required=True, metavar="D")
+    evaluate.add_argument("--labels", type=Path, required=True, metavar="D")
+    evaluate.add_argument("--label-space", default="auto", metavar="NAME|TOML", help="how to read the labels")
+    evaluate.add_argument("--classes", metavar="a,b,c", help="classes to average over")
+    _json(evaluate)
+
+    predict = command("predict", models.predict, "segment an image, a folder or a video file")
+    _model(predict)
+    predict.add_argument("input", type=Path)
+    predict.add_argument("output", type=Path)
+    kind = predict.add_mutually_exclusive_group()
+    for name in ("ids", "colours", "overlay"):
+        kind.add_argument(f"--{name}", dest="kind", action="store_const", const=name)
+    predict.set_defaults(kind="ids")
+
+    export = command(
+        "export", models.export, "write a model's weights for use elsewhere, each file reloaded and compared"
+    )
+    _model(export)
+    export.add_argument("out", type=Path)
+    export.add_argument("--format", default="safetensors", metavar="safetensors,onnx,pt2")
+    export.add_argument(
+        "--images", type=Path, metavar="D", help="images to compare on (default: the run's target images)"
+    )
+    _json(export)
+
+    bench = command("bench", installation.bench, "seconds per step and where they go")
+    bench.add_argument("--steps", type=int, default=10)
+    bench.add_argument("--device", default="auto")
+    bench.add_argument(
+        "--only", default="", metavar="TEXT", help="the configuration of this name, or those whose name holds it"
+    )
+    _json(bench)
+    _json(command("doctor", installation.doctor, "what this installation can do, and what stands in its way"))
+    return parser
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+
+
+def _folders(parser: argparse.ArgumentParser) -> None:
+    for name in ("source-images", "source-labels", "target-images"):
+        parser.add_argument(f"--{name}", type=Path, required=True, metavar="D")
+
+
+def _model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a run, a checkpoint or an exported bundle")
+    parser.add_argument("--weights", choices=[m.value for m in Model], default=Model.TEACHER.value)
+    parser.add_argument("--checkpoint", default="last", metavar="last|best|STEP")

@@ -1,0 +1,72 @@
+"""The configuration of a run: one frozen model per section, one field per setting.
+
+A field carries all that is said about a setting: title, unit, range, default and the reason for the default.
+The window's forms, the command line's `--set` and the README's table are generated from these fields (`core.configuration.settings`).
+
+Importable without torch.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from core.configuration.choices import Architecture, MaskLevel, MaskStrategy, SubCrops, TwinForward
+from core.configuration.sections import (
+    AugmentConfig,
+    DataConfig,
+    LossConfig,
+    MaskConfig,
+    NetworkConfig,
+    Section,
+    TrainingConfig,
+)
+
+FORMAT_VERSION = 1
+
+
+class RunConfig(Section):
+    """All settings of a run."""
+
+    format_version: Literal[1] = FORMAT_VERSION
+    data_fingerprint: str = Field(
+        default="", description="Fingerprint of the data as listed when the run started; set by the program."
+    )
+    data: DataConfig = DataConfig()
+    network: NetworkConfig = NetworkConfig()
+    mask: MaskConfig = MaskConfig()
+    augment: AugmentConfig = AugmentConfig()
+    loss: LossConfig = LossConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="after")
+    def _check(self) -> RunConfig:
+        if self.data.scale_min > self.data.scale_max:
+            raise ValueError(f"data.scale_min {self.data.scale_min} is above data.scale_max {self.data.scale_max}")
+        if self.training.total_steps < 1:
+            raise ValueError("training.steps and training.source_steps are both 0: nothing to train")
+        has_pooling = self.network.architecture in (Architecture.DEEPLABV3PLUS, Architecture.UPERNET)
+        if has_pooling and min(self.training.batch_size, self.training.target_batch) < 2:
+            name = "batch_size" if self.training.batch_size < 2 else "target_batch_size"
+            raise ValueError(
+                f"training.{name} 1 is too small for {self.network.architecture.value}: its image pooling needs 2 or more"
+            )
+        block = self.mask.block_pixels(*self.training.crop_hw)
+        if min(self.training.crop_hw) < block and self.mask.strategy is not MaskStrategy.OFF:
+            raise ValueError(
+                f"mask.block_size {block} is larger than the crop {self.training.crop_hw}: "
+                f"lower it to about {max(1, min(self.training.crop_hw) // 16)}"
+            )
+        if self.mask.views > 2 and self.mask.strategy is not MaskStrategy.COMPLEMENTARY:
+            raise ValueError(f"mask.views {self.mask.views} needs mask.strategy complementary")
+        training = self.training
+        if training.twin_sub_crops is SubCrops.SEPARATE and training.twin_forward is not TwinForward.SEPARATE:
+            raise ValueError("training.twin_sub_crops separate needs training.twin_forward separate")
+        if training.twin_sub_crops is SubCrops.SEPARATE and self.mask.level is MaskLevel.FEATURES:
+            raise ValueError(
+                "training.twin_sub_crops separate cannot be with mask.level features: the views share one look"
+            )
+        if self.loss.feature_distance_weight and self.network.weights == "none":
+            raise ValueError("loss.feature_distance_weight needs pretrained starting weights: set network.weights")
+        return self

@@ -1,0 +1,222 @@
+"""Settings by dotted path: describing, reading, changing, and TOML in and out.
+
+Paths in a TOML file are relative to that file; in a loaded :class:`RunConfig` they are absolute.
+Importable without torch.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+import tomli_w
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from core.configuration.config import FORMAT_VERSION, RunConfig
+from core.configuration.sections import Section
+from core.errors import ConfigError
+
+Kind = Literal["bool", "int", "float", "choice", "path", "text", "ratio", "size"]
+
+SECTIONS = ("data", "network", "mask", "augment", "loss", "training")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting, as forms, help and tables need it."""
+
+    path: str  # "mask.block_size"
+    title: str
+    description: str
+    unit: str
+    default: Any
+    kind: Kind
+    optional: bool  # None is allowed
+    choices: tuple[str, ...]
+    minimum: float | None
+    maximum: float | None
+    live: bool
+    advanced: bool
+
+
+def settings(*sections: str) -> Iterator[Setting]:
+    """Every setting of the sections (all when none is named), in the order of declaration."""
+    for section in sections or SECTIONS:
+        model = RunConfig.model_fields[section].annotation
+        assert isinstance(model, type)
+        assert issubclass(model, Section)
+        for name, info in model.model_fields.items():
+            yield _describe(f"{section}.{name}", info)
+
+
+def _describe(path: str, info: FieldInfo) -> Setting:
+    annotation = info.annotation
+    arguments = get_args(annotation) if get_origin(annotation) is Union or "|" in str(annotation) else (annotation,)
+    optional = type(None) in arguments
+    base = next(a for a in arguments if a is not type(None))
+    limits = {"ge": None, "gt": None, "le": None, "lt": None}
+    for mark in info.metadata:
+        for name in limits:
+            limits[name] = getattr(mark, name, limits[name])
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    kinds: dict[str, Kind] = {"mask.ratio": "ratio", "training.crop_size": "size"}
+    choices: tuple[str, ...] = ()
+    kind: Kind
+    if path in kinds:
+        kind = kinds[path]
+    elif isinstance(base, type) and issubclass(base, StrEnum):
+        kind, choices = "choice", tuple(member.value for member in base)
+    else:
+        plain: dict[Any, Kind] = {bool: "bool", int: "int", float: "float", Path: "path", str: "text"}
+        kind = plain[base]
+    return Setting(
+        path=path,
+        title=info.title or path,
+        description=info.description or "",
+        unit=str(extra.get("unit", "")),
+        default=info.default,
+        kind=kind,
+        optional=optional,
+        choices=choices,
+        minimum=limits["ge"] if limits["ge"] is not None else limits["gt"],
+        maximum=limits["le"] if limits["le"] is not None else limits["lt"],
+        live=bool(extra.get("live", False)),
+        advanced=bool(extra.get("advanced", False)),
+    )
+
+
+def get(config: RunConfig, path: str) -> Any:
+    """Value of the setting at a dotted path such as "mask.block_size"."""
+    section, _, name = path.partition(".")
+    if section not in SECTIONS or name not in type(getattr(config, section)).model_fields:
+        raise ConfigError(f"There is no setting {path!r}. {_nearest(path)}")
+    return getattr(getattr(config, section), name)
+
+
+def with_changes(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
+    """Return a validated copy with the dotted settings replaced, all at once.
+
+    Raises:
+        ConfigError: an unknown setting, or a value out of its range.
+    """
+    data = config.model_dump()
+    for path, value in changes.items():
+        get(config, path)
+        section, _, name = path.partition(".")
+        data[section][name] = value
+    return parse(data)
+
+
+def is_live(path: str) -> bool:
+    """Whether the setting may change while a run trains."""
+    return any(s.live for s in settings() if s.path == path)
+
+
+def parse(data: Mapping[str, Any]) -> RunConfig:
+    """Validate a mapping as a configuration. Raises ConfigError."""
+    version = data.get("format_version", FORMAT_VERSION)
+    if version != FORMAT_VERSION:
+        raise ConfigError(
+            f"format_version {version} is not known to this version of the program (it reads {FORMAT_VERSION})."
+        )
+    try:
+        return RunConfig.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_sentence(e) for e in error.errors())) from None
+
+
+def load(path: Path) -> RunConfig:
+    """Read a TOML file; relative paths in [data] are taken from the file's folder. Raises ConfigError."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as a configuration: {error}") from error
+    try:
+        return resolve_paths(parse(data), path.resolve().parent)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def save(config: RunConfig, path: Path) -> None:
+    """Write the configuration as TOML; what lies in the file's folder is written relative to it, so that both can move."""
+    base = path.resolve().parent
+    changes = {
+        s.path: value.relative_to(base)
+        for s in settings("data")
+        if s.kind == "path" and (value := get(config, s.path)) is not None and value.is_relative_to(base)
+    }
+    space = Path(config.data.label_space)
+    if space.is_absolute() and space.is_relative_to(base):
+        changes["data.label_space"] = space.relative_to(base).as_posix()
+    path.write_text(dumps(with_changes(config, changes)), encoding="utf-8")
+
+
+def dumps(config: RunConfig) -> str:
+    return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
+
+
+def resolve_paths(config: RunConfig, base: Path) -> RunConfig:
+    """Make every relative path absolute, seen from `base`."""
+    changes: dict[str, Any] = {
+        s.path: base / value
+        for s in settings("data")
+        if s.kind == "path" and (value := get(config, s.path)) is not None
+    }
+    if config.data.label_space.endswith(".toml"):
+        changes["data.label_space"] = str(base / config.data.label_space)
+    if config.network.weights not in ("imagenet", "none"):
+        changes["network.weights"] = str(base / config.network.weights)
+    return with_changes(config, changes)
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """Split "section.field=value"; the value is TOML, else a plain string. Raises ConfigError."""
+    path, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"{text!r} is not of the form section.field=value")
+    try:
+        return path.strip(), tomllib.loads(f"x = {value}")["x"]
+    except tomllib.TOMLDecodeError:
+        return path.strip(), value
+
+
+def _sentence(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"][:2])
+    if error["type"] == "value_error":
+        return str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        return f"There is no setting {where!r}. {_nearest(where)}"
+    return f"{where} = {error['input']!r}: {error['msg']}"
+
+
+def _nearest(path: str) -> str:
+    near = get_close_matches(path, [s.path for s in settings()], n=2, cutoff=0.5)
+    return f"Did you mean {' or '.join(near)}?" if near else "`masktwins adapt --help` lists them all."
+
+
+# Presets ---------------------------------------------------------------------------------------
+
+
+def presets() -> dict[str, str]:
+    """Names of the presets, each with its description."""
+    found = {}
+    for entry in sorted((files("resources") / "presets").iterdir(), key=lambda e: e.name):
+        if entry.name.endswith(".toml"):
+            found[entry.name.removesuffix(".toml")] = str(tomllib.loads(entry.read_text("utf-8"))["description"])
+    return found
+
+
+def apply_preset(config: RunConfig, name: str) -> RunConfig:
+    """Set what the preset sets; folders and all else stay. Raises ConfigError for an unknown name."""
+    if name not in presets():
+        raise ConfigError(f"There is no preset {name!r}; there are {', '.join(presets())}.")
+    data = tomllib.loads((files("resources") / "presets" / f"{name}.toml").read_text("utf-8"))
+    changes = {f"{section}.{key}": value for section in SECTIONS for key, value in data.get(section, {}).items()}
+    return with_changes(config, changes)

@@ -1,0 +1,95 @@
+"""Find out how a folder of labels writes its classes: numbers, palettes, RGB colours, 0 and 255, Cityscapes' ids.
+
+Some labels are read, evenly spread over the folder, and the evidence gathered is matched with the label spaces built in;
+what matches none gets classes called "class 0", "class 1" and so on. A user's own mapping wins over all of it.
+
+Importable without torch.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from core.dataset import evidence, guesses
+from core.dataset.evidence import Evidence, Storage
+from core.labels import Encoding, LabelSpace, LabelSpaceError, built_in, load_space
+
+logger = logging.getLogger(__name__)
+
+AUTO = "auto"
+OWN_FILE = "label_space.toml"  # picked up in the folder of the labels, or in its parent
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """A label space, how sure it is (0..1; 1: said by the user), and the reasons in plain words."""
+
+    space: LabelSpace
+    confidence: float
+    explanation: str
+
+
+def recognise(labels: Sequence[Path], limit: int = 24) -> Recognition:
+    """Recognise the encoding and the classes from label files alone.
+
+    Args:
+        labels: the label files of one folder.
+        limit: how many are read at least; where they are small, more are, so that a rare class is not missed.
+
+    Raises:
+        LabelSpaceError: nothing can be made of them; the message says why and what to do.
+    """
+    if not labels:
+        raise LabelSpaceError("There are no label files to recognise classes from.")
+    found = evidence.gather(labels, limit)
+    space, confidence, explanation = guesses.guess(found)
+    logger.info("recognised %s (%.0f %%): %s", space.encoding.value, 100 * confidence, explanation)
+    return Recognition(space, confidence, explanation)
+
+
+def resolve_space(label_space: str, labels: Sequence[Path]) -> Recognition:
+    """Return the label space that a configuration's `data.label_space` means for these label files.
+
+    Args:
+        label_space: "auto", the name of a built-in label space, or the path of a label-space TOML. "auto" takes
+            `label_space.toml` in the labels' folder or its parent if there is one, and recognises the classes if not.
+        labels: the label files.
+
+    Raises:
+        LabelSpaceError: an unknown name, a file that cannot be used, or labels of which nothing can be made.
+    """
+    if label_space == AUTO:
+        own = _own_file(labels)
+        return recognise(labels) if own is None else _stated(load_space(own), str(own), labels)
+    if label_space.endswith(".toml") or Path(label_space).is_absolute():
+        return _stated(load_space(Path(label_space)), label_space, labels)
+    return _stated(built_in(label_space), f"the built-in label space {label_space}", labels)
+
+
+def _own_file(labels: Sequence[Path]) -> Path | None:
+    if not labels:
+        return None
+    folder = Path(os.path.commonpath({label.parent.absolute() for label in labels}))
+    return next((file for file in (folder / OWN_FILE, folder.parent / OWN_FILE) if file.is_file()), None)
+
+
+def _stated(space: LabelSpace, origin: str, labels: Sequence[Path]) -> Recognition:
+    """A label space the user has chosen, read from colours where the files hold colours."""
+    found = evidence.gather(labels, 4) if labels else None
+    if found is not None and found.num_read:
+        space = _as_stored(space, found)
+    explanation = f"{space.num_classes} classes as {origin} says, {guesses.ENCODING_WORDS[space.encoding]}."
+    return Recognition(space, 1.0, explanation)
+
+
+def _as_stored(space: LabelSpace, found: Evidence) -> LabelSpace:
+    """The same classes in the encoding of the files, where the stated one could not read them at all."""
+    if found.storage is Storage.COLOURS and space.encoding is not Encoding.COLOURS:
+        return space.in_colours()
+    if found.storage is Storage.PALETTE and space.encoding is Encoding.IDS:
+        return replace(space, encoding=Encoding.PALETTE)
+    return space

@@ -1,0 +1,253 @@
+"""Predictions of files: scores against labels, and pictures written to disk.
+
+What is written:
+
+* An image gives one PNG: `output` itself if it ends in .png, else `output/NAME.png`. A folder gives a PNG per image in
+  `output`, in the folder structure of the input. A video gives `output/frame_000000.png` …, or a video where `output`
+  ends in .mp4, .avi or .mkv (colours and overlays only: a video's compression would change ids).
+* ids: grey 8-bit, the value is the class. colours: 8-bit palette, the index is the class. overlay: RGB.
+* Every PNG carries a mark of this program. An existing file with the mark is replaced; any other is left alone and
+  reported, and so is an image that cannot be read. An existing video is never replaced.
+* Of images that share a name and differ in suffix one is taken, as in training (see `core.dataset.folders`).
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
+
+from core.dataset.folders import Severity, scan
+from core.dataset.reading import VIDEO_SUFFIXES, ReadError, read_image
+from core.evaluation.predictor import PredictionError, Predictor
+from core.evaluation.scoring import Cancelled, Progress, report
+from core.events import Warned
+from core.render import overlay
+
+Palette = Sequence[tuple[int, int, int]]
+
+_MARK = ("Software", "MaskTwins")
+_CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
+
+logger = logging.getLogger(__name__)
+
+
+class OutputKind(StrEnum):
+    IDS = "ids"
+    COLOURS = "colours"
+    OVERLAY = "overlay"
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What was written."""
+
+    output: Path
+    written: int  # pictures, or frames of a video
+    problems: tuple[Warned, ...]  # what was left out, and why
+    stopped: bool  # cancelled before the end
+
+
+# Scores ----------------------------------------------------------------------------------------
+
+
+# To disk ---------------------------------------------------------------------------------------
+
+
+def predict_path(
+    predictor: Predictor,
+    source: Path,
+    output: Path,
+    kind: OutputKind,
+    palette: Palette,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+) -> Predicted:
+    """Predict an image, a folder of images or a video file, and write the pictures (see the module's text).
+
+    Raises:
+        PredictionError: nothing to predict, or the output cannot be written.
+    """
+    job = _Job(predictor, kind, tuple(palette), progress or (lambda done, total: None), cancelled or (lambda: False))
+    if source.is_dir():
+        tasks, problems = _list_folder(source, output)
+        return job.run(tasks, output, problems)
+    if not source.is_file():
+        raise PredictionError(f"{source} does not exist; choose an image, a folder of images or a video.")
+    if source.suffix.lower() not in VIDEO_SUFFIXES:
+        target = output if output.suffix.lower() == ".png" else output / f"{source.stem}.png"
+        return job.run([(source, target)], target, [])
+    if output.suffix.lower() in _CODECS:
+        return job.film(source, output)
+    return job.frames(source, output)
+
+
+def _list_folder(source: Path, output: Path) -> tuple[list[tuple[Path, Path]], list[Warned]]:
+    """(image, its PNG) as `scan` lists them, and what it warns of. Earlier outputs inside the folder are no input."""
+    there = output.resolve()
+    if source.resolve() == there:
+        raise PredictionError(f"{output} is the folder of the images; choose another folder for the predictions.")
+    found = scan(source)
+    if errors := [problem for problem in found.problems if problem.severity is Severity.ERROR]:
+        raise PredictionError(errors[0].message)
+    tasks = [
+        (pair.image, output / f"{pair.name}.png")
+        for pair in found.pairs
+        if not pair.image.resolve().is_relative_to(there)
+    ]
+    if not tasks:
+        raise PredictionError(f"{source} holds no images; choose a folder with images.")
+    return tasks, [Warned(problem.code, problem.message, source) for problem in found.problems]
+
+
+@dataclass(frozen=True)
+class _Job:
+    predictor: Predictor
+    kind: OutputKind
+    palette: tuple[tuple[int, int, int], ...]
+    progress: Progress
+    cancelled: Cancelled
+
+    def run(self, tasks: Sequence[tuple[Path, Path]], output: Path, problems: list[Warned]) -> Predicted:
+        """Predict images one by one."""
+        written = 0
+        for done, (image_path, target) in enumerate(tasks, start=1):
+            if self.cancelled():
+                return Predicted(output, written, tuple(problems), stopped=True)
+            try:
+                image = read_image(image_path)
+            except (ReadError, OSError) as error:
+                report(problems.append, "unreadable", f"{error} It is left out.", image_path)
+            else:
+                written += self._write(image, target, problems)
+            self.progress(done, len(tasks))
+        return Predicted(output, written, tuple(problems), stopped=False)
+
+    def frames(self, source: Path, output: Path) -> Predicted:
+        """Predict a video into a folder of PNGs, frame by frame."""
+        problems: list[Warned] = []
+        written = 0
+        with _Video(source) as video:
+            for index, image in enumerate(video.images()):
+                if self.cancelled():
+                    return Predicted(output, written, tuple(problems), stopped=True)
+                written += self._write(image, output / f"frame_{index:06d}.png", problems)
+                self.progress(index + 1, max(index + 1, video.length))
+        return Predicted(output, written, tuple(problems), stopped=False)
+
+    def film(self, source: Path, output: Path) -> Predicted:
+        """Predict a video into a video; when cancelled, it holds the frames so far."""
+        if self.kind is OutputKind.IDS:
+            raise PredictionError("A video cannot hold class ids unchanged; name a folder to write PNGs into.")
+        if output.exists():
+            raise PredictionError(f"{output} exists; choose another name.")
+        beside = output.with_name(f".tmp-{output.name}")
+        stopped, done = False, 0
+        try:
+            with _Video(source) as video:
+                writer = _writer(beside, output, video)
+                try:
+                    for image in video.images():
+                        if stopped := self.cancelled():
+                            break
+                        writer.write(cv2.cvtColor(np.asarray(self._picture(image).convert("RGB")), cv2.COLOR_RGB2BGR))
+                        done += 1
+                        self.progress(done, max(done, video.length))
+                finally:
+                    writer.release()
+            beside.replace(output)
+        finally:
+            beside.unlink(missing_ok=True)
+        return Predicted(output, done, (), stopped)
+
+    def _picture(self, image: np.ndarray) -> Image.Image:
+        ids = self.predictor.predict(image)
+        match self.kind:
+            case OutputKind.IDS:
+                return Image.fromarray(ids)
+            case OutputKind.COLOURS:
+                picture = Image.fromarray(ids)
+                picture.putpalette([value for colour in self.palette for value in colour])
+                return picture
+            case OutputKind.OVERLAY:
+                return Image.fromarray(overlay(image, ids, self.palette))
+
+    def _write(self, image: np.ndarray, target: Path, problems: list[Warned]) -> bool:
+        """Predict an image and write the PNG, unless something of others stands there. Whether it was written."""
+        if target.exists() and not _is_ours(target):
+            message = f"{target} was not written by this program and is left as it is; choose another folder."
+            report(problems.append, "not_overwritten", message, target)
+            return False
+        information = PngInfo()
+        information.add_text(*_MARK)
+        content = io.BytesIO()
+        self._picture(image).save(content, "PNG", pnginfo=information)
+        beside = target.with_name(f".{target.name}.tmp")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            beside.write_bytes(content.getvalue())
+            beside.replace(target)
+        except OSError as error:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+            raise PredictionError(f"{target} cannot be written ({error}); choose another folder.") from error
+        return True
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with Image.open(path) as image:
+            return image.info.get(_MARK[0]) == _MARK[1]
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
+        return False
+
+
+class _Video:
+    """Frames of a video file, one in memory at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._capture = cv2.VideoCapture(str(path))
+        if not self._capture.isOpened():
+            raise PredictionError(
+                f"{path} cannot be read as a video; convert it to MP4 (H.264), for instance by ffmpeg."
+            )
+        self.length = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))  # as the file says; 0: it does not
+        self.rate = self._capture.get(cv2.CAP_PROP_FPS) or 25.0
+        self.size = tuple(int(self._capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+
+    def __enter__(self) -> _Video:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._capture.release()
+
+    def images(self) -> Iterator[np.ndarray]:
+        """RGB images (H, W, 3) uint8 in order. Raises PredictionError where there is not one."""
+        is_empty = True
+        while (read := self._capture.read())[0]:
+            is_empty = False
+            yield cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB)
+        if is_empty:
+            raise PredictionError(f"No frame of {self._path} can be decoded; convert it to MP4 (H.264).")
+
+
+def _writer(beside: Path, output: Path, video: _Video) -> cv2.VideoWriter:
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PredictionError(f"{output.parent} cannot be made ({error}); choose another folder.") from error
+    codec = cv2.VideoWriter.fourcc(*_CODECS[output.suffix.lower()])
+    writer = cv2.VideoWriter(str(beside), codec, video.rate, video.size)
+    if not writer.isOpened():
+        raise PredictionError(f"{output} cannot be written as a video here; name a folder to write PNGs into.")
+    return writer

@@ -1,0 +1,36 @@
+"""Durable writing: what is replaced is whole before and after a crash at any moment. Importable without torch."""
+
+from __future__ import annotations
+
+import errno
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make a rename in the folder durable. Windows has no such call and needs none."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network drives have it for files alone
+                raise
+        finally:
+            os.close(handle)
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Replace a text file so that a reader, or a crash, sees the old or the new one, never a part."""
+    beside = path.with_name(f".{path.name}.tmp")
+    with beside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    fsync_folder(path.parent)
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,13 @@
+"""Every random draw of a run: a generator per seed, step and purpose, so that no loader state needs saving."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+
+
+def generator(seed: int, t: int, purpose: str) -> np.random.Generator:
+    """The generator of one purpose at step t: the same on every machine, independent of all other purposes and steps."""
+    # crc32: Python's hash() of a string differs from process to process.
+    return np.random.default_rng(np.random.SeedSequence((seed, t, zlib.crc32(purpose.encode()))))

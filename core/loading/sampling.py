@@ -1,0 +1,267 @@
+"""The t-th training batch, as a pure function of (configuration, seed, t) and of the files.
+
+Every draw of step t comes from :func:`generator`; there is no state to save, and a resumed run sees the batches that the
+uninterrupted one would have seen, with any number of reading threads and of processes.
+
+Order: shuffled epochs, so that each image is seen equally often. Position k = t · batch_size + j belongs to epoch
+k // n, whose permutation is drawn from (seed, epoch, camera). Source and target are drawn independently. With
+`data.rare_class_sampling` the source has no epochs: its images are drawn by class (`core.loading.rare_classes`).
+
+A pair that cannot be read, or whose image and label differ in size, is reported once, left out, and replaced by another
+one, drawn from (seed, position, camera). One whose files cannot be opened, as on a network drive that is away for a moment,
+is tried again after a while; when all of a camera are, they are waited for.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.configuration.sections import DataConfig, TrainingConfig
+from core.dataset.folders import Pair
+from core.dataset.reading import ReadError, UnreachableError, read_image, read_label
+from core.errors import RunError
+from core.events import Warned
+from core.labels import IGNORE, LabelSpace
+from core.loading.cropping import Crop, cut
+from core.loading.random import generator
+from core.loading.rare_classes import MAX_REDRAWS, RareClasses, Wish
+
+LOG = logging.getLogger(__name__)
+
+TRY_AGAIN_S = 10.0  # after which a file that could not be opened is tried again
+PATIENCE_S = 60.0  # for which images are waited for when none of a camera can be opened
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's crops on the host: B images of each camera (none of the target where it was not asked for)."""
+
+    source_image: Tensor  # (B, 3, H, W) uint8 RGB 0..255
+    source_label: Tensor  # (B, H, W) uint8, class ids and IGNORE
+    target_image: Tensor  # (B, 3, H, W) uint8 RGB 0..255
+    target_valid: Tensor  # (B, H, W) bool, False on padding
+
+
+class BatchSource:
+    """Batches by number.
+
+    `batch` may be called by several threads at once and in any order. `on_problem` is called by whichever thread meets a
+    bad file, once per file; it must be safe for that (`deque.append` is).
+
+    Raises:
+        RunError: there is no source pair, a source pair has no label, or rare classes cannot be sampled.
+    """
+
+    def __init__(
+        self,
+        source: Sequence[Pair],
+        target: Sequence[Pair],
+        space: LabelSpace,
+        data: DataConfig,
+        training: TrainingConfig,
+        on_problem: Callable[[Warned], None],
+        counts: np.ndarray | None = None,
+    ) -> None:
+        """`counts` (num_source, C) are the pixels of each class, by `core.loading.counting`; rare-class sampling needs them."""
+        cv2.setNumThreads(1)  # the parallelism is across batches; OpenCV's own threads would only compete with it
+        if not source:
+            raise RunError("There is no labelled source image to train on. Check data.source_images and source_labels.")
+        if unlabelled := next((pair for pair in source if pair.label is None), None):
+            raise RunError(f"The source image {unlabelled.image} has no label. Give it one, or remove it.")
+        rare = _rare_classes(counts, data, training, (len(source), space.num_classes))
+        self._crop_hw = training.crop_hw
+        self._source_size, self._target_size = training.batch_size, training.target_batch
+        self._source = _Camera("source", source, space, data, training, on_problem, rare)
+        self._target = _Camera("target", target, None, data, training, on_problem)
+
+    def batch(self, t: int, *, with_target: bool = True, shard: tuple[int, int] = (0, 1)) -> Batch:
+        """Make batch `t` >= 0, or one process's share of it.
+
+        Args:
+            with_target: False leaves the target tensors empty (B = 0) and reads no target file.
+            shard: (rank, world): only the images of this process are read (see `share`); the shares of all ranks, one
+                after the other, are the whole batch. A share can be empty (B = 0).
+
+        Raises:
+            RunError: no image of a camera can be read.
+        """
+        source = list(self._source.crops(t, self._source_size, share(self._source_size, *shard)))
+        wanted = share(self._target_size, *shard) if with_target else range(0)
+        target = list(self._target.crops(t, self._target_size, wanted))
+        return Batch(
+            source_image=_images(source, self._crop_hw),
+            source_label=torch.from_numpy(_labels(source, self._crop_hw)),
+            target_image=_images(target, self._crop_hw),
+            # Compared by numpy: torch would start a team of OpenMP threads in each reading thread, which then compete
+            # with the training's own.
+            target_valid=torch.from_numpy(_labels(target, self._crop_hw) != IGNORE),
+        )
+
+
+def share(num: int, rank: int, world: int) -> range:
+    """Which of `num` images belong to a rank 0..world − 1: consecutive ones, as equal as possible, the first ranks' more."""
+    least, more = divmod(num, world)
+    first = rank * least + min(rank, more)
+    return range(first, first + least + (rank < more))
+
+
+def _rare_classes(
+    counts: np.ndarray | None, data: DataConfig, training: TrainingConfig, shape: tuple[int, int]
+) -> RareClasses | None:
+    if not data.rare_class_sampling:
+        return None
+    if counts is None or counts.shape != shape:
+        raise RunError(
+            f"data.rare_class_sampling needs the classes counted in all {shape[0]} source labels; "
+            "start the run again, or set it to false."
+        )
+    try:
+        return RareClasses(counts, data.rare_class_temperature, training.crop_hw)
+    except ValueError as error:
+        raise RunError(str(error)) from error
+
+
+def _images(crops: Sequence[Crop], hw: tuple[int, int]) -> Tensor:
+    if not crops:
+        return torch.empty((0, 3, *hw), dtype=torch.uint8)
+    return torch.from_numpy(np.stack([np.ascontiguousarray(crop.image.transpose(2, 0, 1)) for crop in crops]))
+
+
+def _labels(crops: Sequence[Crop], hw: tuple[int, int]) -> np.ndarray:
+    return np.stack([crop.label for crop in crops]) if crops else np.empty((0, *hw), np.uint8)
+
+
+class _MismatchError(ValueError):
+    """The image and the label can be read, but their sizes differ."""
+
+
+class _Camera:
+    """The crops of one camera; its labels too when a label space is given."""
+
+    def __init__(
+        self,
+        name: str,
+        pairs: Sequence[Pair],
+        space: LabelSpace | None,
+        data: DataConfig,
+        training: TrainingConfig,
+        on_problem: Callable[[Warned], None],
+        rare: RareClasses | None = None,
+    ) -> None:
+        self._name = name
+        self._pairs = tuple(pairs)
+        self._space = space
+        self._data = data
+        self._seed = training.seed
+        self._crop_hw = training.crop_hw
+        self._on_problem = on_problem
+        self._rare = rare
+        self._bad: dict[int, str] = {}  # index of the pair: the reason
+        self._away: dict[int, float] = {}  # index of a pair that cannot be opened: when to try again (time.monotonic)
+        self._lock = threading.Lock()  # guards _bad, so that a file is reported once
+        self._epoch_order = lru_cache(maxsize=4)(self._draw_epoch_order)
+
+    def crops(self, t: int, num: int, wanted: range) -> Iterator[Crop]:
+        """The `wanted` ones of the `num` crops of step t; which are wanted changes none of them."""
+        if not self._pairs or not wanted:
+            return
+        draws = generator(self._seed, t, f"{self._name} crop").random((num, 4))
+        if self._rare is not None:
+            yield from self._rare_crops(self._rare, t, draws, wanted)
+            return
+        for j in wanted:
+            image, label = self._read_good(partial(self._candidates, t * num + j))
+            yield cut(image, label, self._crop_hw, self._data, draws[j])
+
+    def _rare_crops(self, rare: RareClasses, t: int, first_draws: np.ndarray, wanted: range) -> Iterator[Crop]:
+        num = len(first_draws)
+        wishes = generator(self._seed, t, f"{self._name} class").random((num, 2))
+        redraws = generator(self._seed, t, f"{self._name} redraw").random((num, MAX_REDRAWS, 4))
+        for j in wanted:
+            wish = rare.wish(wishes[j])
+            image, label = self._read_good(partial(self._candidates_of, rare, wish, t * num + j))
+            tries = np.concatenate([first_draws[j : j + 1], redraws[j]])
+            draws = rare.best_draws(wish.class_id, label, self._data, tries)
+            yield cut(image, label, self._crop_hw, self._data, draws)
+
+    def _draw_epoch_order(self, epoch: int) -> np.ndarray:
+        return generator(self._seed, epoch, f"{self._name} order").permutation(len(self._pairs))
+
+    def _candidates(self, position: int) -> Iterator[int]:
+        """The pair of this position of the endless shuffled list, then its replacements."""
+        epoch, offset = divmod(position, len(self._pairs))
+        yield int(self._epoch_order(epoch)[offset])
+        yield from self._replacements(position)
+
+    def _candidates_of(self, rare: RareClasses, wish: Wish, position: int) -> Iterator[int]:
+        """The pairs that hold the class, the drawn one first, then any."""
+        yield from rare.images(wish)
+        yield from self._replacements(position)
+
+    def _replacements(self, position: int) -> Iterator[int]:
+        order = generator(self._seed, position, f"{self._name} replacement").permutation(len(self._pairs))
+        yield from (int(index) for index in order)
+
+    def _read_good(self, candidates: Callable[[], Iterator[int]]) -> tuple[np.ndarray, np.ndarray]:
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            for index in candidates():
+                if index in self._bad and time.monotonic() < self._away.get(index, math.inf):
+                    continue
+                try:
+                    return self._read(self._pairs[index])
+                except UnreachableError as error:
+                    self._away[index] = time.monotonic() + TRY_AGAIN_S
+                    self._report(index, error)
+                except (ReadError, _MismatchError, OSError) as error:
+                    self._away.pop(index, None)
+                    self._report(index, error)
+            if not self._away or time.monotonic() > until:
+                break
+            LOG.warning("no %s image can be opened: waiting for them", self._name)
+            time.sleep(TRY_AGAIN_S)
+        raise RunError(
+            f"None of the {len(self._pairs)} {self._name} images can be used, the first because: "
+            f"{next(iter(self._bad.values()))} Check the folders (`masktwins check` lists every problem)."
+        )
+
+    def _read(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+        """The image (H, W, 3) and its label (H, W); without labels zeros, and IGNORE on the margins."""
+        image = read_image(pair.image)
+        if self._space is None or pair.label is None:
+            return image, _blank_label(image.shape[0], image.shape[1], self._data)
+        label = read_label(pair.label, self._space)
+        if label.shape != image.shape[:2]:
+            height, width = image.shape[:2]
+            raise _MismatchError(
+                f"{pair.label} is {label.shape[1]} × {label.shape[0]} pixels, its image {pair.image} {width} × {height}."
+            )
+        return image, label
+
+    def _report(self, index: int, error: Exception) -> None:
+        with self._lock:
+            if index in self._bad:
+                return
+            self._bad[index] = str(error)
+        LOG.warning("%s image left out: %s", self._name, error)
+        message = f"A {self._name} image is left out of the training: {error}"
+        self._on_problem(Warned("bad_image", message, self._pairs[index].image))
+
+
+def _blank_label(height: int, width: int, data: DataConfig) -> np.ndarray:
+    """Zeros (H, W) uint8, and IGNORE where the target image has no pseudo-label: burnt-in text, the car's own hood."""
+    label = np.zeros((height, width), np.uint8)
+    label[: round(data.target_margin_top * height)] = IGNORE
+    label[height - round(data.target_margin_bottom * height) :] = IGNORE
+    return label
