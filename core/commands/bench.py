@@ -31,8 +31,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from core.configuration.choices import TwinForward
 from core.configuration.config import RunConfig
-from core.configuration.sections import DataConfig, TrainingConfig
+from core.configuration.sections import DataConfig
 from core.configuration.settings import with_changes
+from core.configuration.training import TrainingConfig
 from core.demo.data import make_demo
 from core.errors import RunError
 from core.loading.prefetch import Prefetcher

@@ -1,10 +1,4 @@
-"""The configuration of a run: one frozen model per section, one field per setting.
-
-A field carries all that is said about a setting: title, unit, range, default and the reason for the default.
-The window's forms, the command line's `--set` and the README's table are generated from these fields (`core.configuration.settings`).
-
-Importable without torch.
-"""
+"""The configuration of a run, and the rules that hold across its sections. Importable without torch."""
 
 from __future__ import annotations
 
@@ -13,15 +7,9 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from core.configuration.choices import Architecture, MaskLevel, MaskStrategy, SubCrops, TwinForward
-from core.configuration.sections import (
-    AugmentConfig,
-    DataConfig,
-    LossConfig,
-    MaskConfig,
-    NetworkConfig,
-    Section,
-    TrainingConfig,
-)
+from core.configuration.sections import AugmentConfig, DataConfig, LossConfig, MaskConfig, NetworkConfig
+from core.configuration.setting import Section
+from core.configuration.training import TrainingConfig
 
 FORMAT_VERSION = 1
 
@@ -45,12 +33,12 @@ class RunConfig(Section):
         if self.data.scale_min > self.data.scale_max:
             raise ValueError(f"data.scale_min {self.data.scale_min} is above data.scale_max {self.data.scale_max}")
         if self.training.total_steps < 1:
-            raise ValueError("training.steps and training.source_steps are both 0: nothing to train")
+            raise ValueError("training.steps and training.source_steps are both 0: there is nothing to train")
         has_pooling = self.network.architecture in (Architecture.DEEPLABV3PLUS, Architecture.UPERNET)
         if has_pooling and min(self.training.batch_size, self.training.target_batch) < 2:
             name = "batch_size" if self.training.batch_size < 2 else "target_batch_size"
             raise ValueError(
-                f"training.{name} 1 is too small for {self.network.architecture.value}: its image pooling needs 2 or more"
+                f"training.{name} 1 is too small for {self.network.architecture.value}, whose image pooling needs at least 2 images"
             )
         block = self.mask.block_pixels(*self.training.crop_hw)
         if min(self.training.crop_hw) < block and self.mask.strategy is not MaskStrategy.OFF:
@@ -65,8 +53,8 @@ class RunConfig(Section):
             raise ValueError("training.twin_sub_crops separate needs training.twin_forward separate")
         if training.twin_sub_crops is SubCrops.SEPARATE and self.mask.level is MaskLevel.FEATURES:
             raise ValueError(
-                "training.twin_sub_crops separate cannot be with mask.level features: the views share one look"
+                "training.twin_sub_crops separate does not work with mask.level features, where the twins share one encoder pass"
             )
         if self.loss.feature_distance_weight and self.network.weights == "none":
-            raise ValueError("loss.feature_distance_weight needs pretrained starting weights: set network.weights")
+            raise ValueError("loss.feature_distance_weight needs pretrained starting weights; network.weights is none")
         return self

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from core.configuration.config import FORMAT_VERSION, RunConfig
-from core.configuration.sections import Section
+from core.configuration.setting import Section
 from core.errors import ConfigError
 
 Kind = Literal["bool", "int", "float", "choice", "path", "text", "ratio", "size"]

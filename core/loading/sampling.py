@@ -27,7 +27,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.configuration.sections import DataConfig, TrainingConfig
+from core.configuration.sections import DataConfig
+from core.configuration.training import TrainingConfig
 from core.dataset.folders import Pair
 from core.dataset.reading import ReadError, UnreachableError, read_image, read_label
 from core.errors import RunError

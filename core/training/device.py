@@ -14,7 +14,7 @@ import psutil
 import torch
 
 from core.configuration.choices import Precision
-from core.configuration.sections import TrainingConfig
+from core.configuration.training import TrainingConfig
 from core.errors import RunError
 from core.evaluation.predictor import has_bf16
 

@@ -23,7 +23,7 @@ from timm.layers.norm_act import convert_sync_batchnorm
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from core.configuration.sections import TrainingConfig
+from core.configuration.training import TrainingConfig
 from core.errors import RunError
 from core.method.draws import Share
 from core.networks.segmenter import Segmenter

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from core.configuration.config import RunConfig
-from core.configuration.sections import TrainingConfig
 from core.configuration.settings import is_live, with_changes
+from core.configuration.training import TrainingConfig
 from core.errors import ConfigError, RunError
 from core.memory import is_out_of_memory
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from core.configuration.sections import TrainingConfig
+from core.configuration.training import TrainingConfig
 from core.events import Phase
 
 ADAPT_STEP_COST = 3.5  # an adaptation step in source-only steps, for the time left until one has been measured

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from core.configuration.sections import TrainingConfig
+from core.configuration.training import TrainingConfig
 
 WEIGHT_DECAY = 0.01
 BETAS = (0.9, 0.999)

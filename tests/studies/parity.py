@@ -26,7 +26,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from core.configuration.choices import Architecture, PerImage, TeacherStatistics
-from core.configuration.sections import TrainingConfig
+from core.configuration.training import TrainingConfig
 from core.labels import IGNORE
 from core.method.augment import blur_kernel_sizes, colour_jitter, gaussian_blur
 from core.method.feature_distance import feature_distance, majority_class

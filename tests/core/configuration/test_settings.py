@@ -65,7 +65,7 @@ def test_weights_names_are_not_paths(tmp_path):
         ({"training.steps": -1}, "training.steps"),
         ({"training.steps": 0, "training.source_steps": 0}, "nothing to train"),
         ({"training.crop_size": 32, "mask.block_size": 64}, "lower it to about 2"),
-        ({"network.architecture": "deeplabv3plus", "training.batch_size": 1}, "needs 2 or more"),
+        ({"network.architecture": "deeplabv3plus", "training.batch_size": 1}, "needs at least 2"),
         ({"training.device": "gpu"}, "training.device"),
         ({"network.architecture": "resnet"}, "network.architecture"),
         ({"training.ema_alpha": 1.0}, "training.ema_alpha"),

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from core.configuration.sections import DataConfig, TrainingConfig
+from core.configuration.sections import DataConfig
+from core.configuration.training import TrainingConfig
 from core.dataset.folders import Pair
 from core.errors import RunError
 from core.events import Warned

@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from core.configuration.choices import Architecture
-from core.configuration.sections import NetworkConfig, TrainingConfig
+from core.configuration.sections import NetworkConfig
+from core.configuration.training import TrainingConfig
 from core.networks.build import build
 from core.networks.hrda import Hrda, ScaleAttention, fuse, sliding_boxes, sliding_windows
 from core.networks.prediction import Box, Prediction, draw_box

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from core.configuration.choices import Precision
-from core.configuration.sections import TrainingConfig
+from core.configuration.training import TrainingConfig
 from core.errors import RunError
 from core.training.device import choose_device, resolve
 

@@ -11,7 +11,7 @@ import torch
 
 from core.configuration import settings
 from core.configuration.choices import Architecture
-from core.configuration.sections import TrainingConfig
+from core.configuration.training import TrainingConfig
 from core.errors import RunError
 from core.method.draws import Share
 from core.networks.families import construct, described

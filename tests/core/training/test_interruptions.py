@@ -7,8 +7,8 @@ import torch
 
 from core.configuration.choices import TeacherStatistics
 from core.configuration.config import RunConfig
-from core.configuration.sections import TrainingConfig
 from core.configuration.settings import with_changes
+from core.configuration.training import TrainingConfig
 from core.control import RunControl
 from core.errors import ConfigError, RunError
 from core.events import CheckpointSaved, Evaluated, Finished, Model, Phase, PhaseStarted, SettingsChanged, Warned

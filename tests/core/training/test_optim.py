@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from core.configuration.sections import TrainingConfig
+from core.configuration.training import TrainingConfig
 from core.networks.foreign import released_name
 from core.training import optim
 from core.training.optim import StepGuard, build_optimizer, learning_rate_factor, set_learning_rate
