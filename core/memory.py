@@ -1,8 +1,8 @@
-"""How the process keeps its memory: glibc's malloc, told not to give large blocks back after each use.
+"""How the process keeps its memory: glibc's malloc is told to keep large freed blocks.
 
-By default glibc maps every block over 32 MiB anew and unmaps it when freed. A training step on the CPU frees and takes dozens of
-feature maps of that size, and the system clears each of their pages again every time: on two cores about a fifth
-of a step. GPUs have torch's own cache and do not need this.
+By default glibc maps every block over 32 MiB when it is needed and unmaps it when it is freed. A training step on the CPU
+frees and takes dozens of feature maps of that size, and the system clears each of their pages every time: about a fifth
+of a step on two cores. GPUs have torch's own cache and do not need this.
 """
 
 from __future__ import annotations
@@ -11,25 +11,27 @@ import ctypes
 import gc
 import platform
 
-# mallopt(3): the parameters' numbers in malloc.h
-_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+# mallopt(3): the numbers of the parameters in malloc.h
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -3, -4, -8
 _LARGEST = 2**31 - 1  # bytes; the values are ints
 
 
 def keep_freed_memory() -> bool:
-    """Let freed memory serve the next block of any size. Returns whether the system's malloc can be told so.
+    """Keep freed memory for the next block of any size. Return whether the system's malloc accepted it.
 
-    One arena for all threads, as those of other threads than the first hold no block over 64 MiB: called before threads
-    are started.
+    Call it before threads are started: they get one common arena, because a block over 64 MiB fits only the first one.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
-    values = {_MMAP_THRESHOLD: _LARGEST, _TRIM_THRESHOLD: _LARGEST, _ARENA_MAX: 1}
-    return all(ctypes.CDLL(None).mallopt(parameter, value) for parameter, value in values.items())
+    mallopt = ctypes.CDLL(None).mallopt
+    # glibc before 2.35 refuses a threshold over 32 MiB; never mapping a block has the same effect.
+    keeps_blocks = mallopt(_MMAP_THRESHOLD, _LARGEST) or mallopt(_MMAP_MAX, 0)
+    others = [mallopt(_TRIM_THRESHOLD, _LARGEST), mallopt(_ARENA_MAX, 1)]
+    return bool(keeps_blocks and all(others))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether it says that memory was short: only CUDA has a class of its own for that (torch.OutOfMemoryError)."""
+    """Return whether the error means that memory was short. Only CUDA has a class for it (torch.OutOfMemoryError)."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     words = str(error).lower()
@@ -37,7 +39,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def give_back_memory() -> None:
-    """Collect reference cycles, which networks are part of, and return what is free to the system: at the end of a run."""
+    """Collect reference cycles, which networks are part of, and return free memory to the system. Call it after a run."""
     gc.collect()
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)

@@ -26,9 +26,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +39,7 @@ from core.configuration.sections import DataConfig
 from core.dataset.folders import Pair, Problem, Scan, Severity, scan
 from core.dataset.recognise import Recognition, resolve_space
 from core.labels import LabelSpace, LabelSpaceError
+from core.loading.prefetch import Prefetcher
 
 Progress = Callable[[int, int], None]
 MAX_THREADS = 8  # more do not help: the disk is the limit then
@@ -216,33 +215,14 @@ def _recognise(data: DataConfig, labels: list[Path]) -> tuple[Recognition | None
 def _inspect_all(
     pairs: Sequence[tuple[Domain, Pair]], tables: Tables | None, cancelled: Callable[[], bool] | None, threads: int
 ) -> Iterator[Finding | None]:
-    """Findings in the order of the pairs; None when cancelled. A few files per thread are read ahead, no more."""
-    num = threads or min(MAX_THREADS, os.cpu_count() or 1)
-    waiting: deque[Future[Finding]] = deque()
-    remaining = iter(pairs)
-    with ThreadPoolExecutor(num, thread_name_prefix="check") as pool:
-        try:
-            for _ in range(4 * num):
-                _submit(pool, remaining, tables, waiting)
-            while waiting:
-                if cancelled is not None and cancelled():
-                    yield None
-                    return
-                yield waiting.popleft().result()
-                _submit(pool, remaining, tables, waiting)
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-def _submit(
-    pool: ThreadPoolExecutor,
-    remaining: Iterator[tuple[Domain, Pair]],
-    tables: Tables | None,
-    waiting: deque[Future[Finding]],
-) -> None:
-    if (following := next(remaining, None)) is not None:
-        waiting.append(pool.submit(inspect, *following, tables))
+    """Yield the findings in the order of the pairs, and None when cancelled."""
+    threads = threads or min(MAX_THREADS, os.cpu_count() or 1)
+    with Prefetcher(lambda pair: inspect(*pair, tables), pairs, threads, ahead=4 * threads) as findings:
+        for finding in findings:
+            if cancelled is not None and cancelled():
+                yield None
+                return
+            yield finding
 
 
 # Statistics ----------------------------------------------------------------------------------------

@@ -12,9 +12,7 @@ import hashlib
 import logging
 import os
 import zipfile
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +22,7 @@ from core.dataset.reading import ReadError, read_label
 from core.events import Warned
 from core.files import fsync_folder
 from core.labels import LabelSpace, space_to_toml
+from core.loading.prefetch import Prefetcher
 
 LOG = logging.getLogger(__name__)
 
@@ -78,21 +77,11 @@ def _report(pair: Pair, error: ReadError, on_problem: Callable[[Warned], None] |
 
 
 def _count_all(pairs: Sequence[Pair], space: LabelSpace) -> Iterator[np.ndarray | ReadError]:
-    """Rows in the order of the pairs; a few labels per thread are read ahead, no more."""
-    num = min(MAX_THREADS, os.cpu_count() or 1)
-    _ = space.table  # made here once, not by several threads at the same time
-    waiting: deque[Future[np.ndarray | ReadError]] = deque()
-    with ThreadPoolExecutor(num, thread_name_prefix="count") as pool:
-        try:
-            for pair in pairs:
-                waiting.append(pool.submit(_count, pair, space))
-                if len(waiting) > 4 * num:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    """Yield the rows in the order of the pairs."""
+    threads = min(MAX_THREADS, os.cpu_count() or 1)
+    _ = space.table  # cached here, before several threads ask for it at once
+    with Prefetcher(lambda pair: _count(pair, space), pairs, threads, ahead=4 * threads) as rows:
+        yield from rows
 
 
 def _count(pair: Pair, space: LabelSpace) -> np.ndarray | ReadError:

@@ -1,32 +1,39 @@
-"""Batches made ahead of the training by a few threads. Importable without torch."""
+"""The one thread pool that works ahead: results in order, a bounded number of them. Importable without torch."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-class Prefetcher(Generic[Item]):
-    """Iterates `make(first)`, `make(first + 1)`, … `make(last - 1)` in order, made by `threads` threads ahead.
+class Prefetcher(Generic[Item, Result]):
+    """Iterate over `make(item)` for each item, in the order of the items, made ahead by a few threads.
 
-    The items do not depend on the number of threads, as long as `make` is a pure function; 0 threads: each item is
-    made when it is asked for, by the thread that asks. An exception in `make` is raised where its item is asked for.
+    The results do not depend on the number of threads, as long as `make` is a pure function. An exception in `make` is
+    raised where its result is asked for.
 
-    One thread creates, iterates and closes it; `make` is called by the pool's threads (several at once), so that it
-    must be safe for that. Use it in a `with`: leaving it waits for the threads, at most for the items being made.
+    One thread creates, iterates and closes it; the pool's threads call `make`, several at once, so `make` must be safe
+    for that. Use it in a `with`: leaving it waits for the threads, at most for the results being made.
+
+    Args:
+        threads: 0 makes each result when it is asked for, in the thread that asks.
+        ahead: results made or in the making at most; by default two per thread, which evens out slow files.
     """
 
-    def __init__(self, make: Callable[[int], Item], first: int, last: int, threads: int) -> None:
+    def __init__(
+        self, make: Callable[[Item], Result], items: Iterable[Item], threads: int, ahead: int | None = None
+    ) -> None:
         self._make = make
-        self._next = first
-        self._last = last
-        self._ahead = 2 * threads  # more than one per thread evens out slow files
-        self._pending: deque[Future[Item]] = deque()
+        self._items = iter(items)
+        self._ahead = 2 * threads if ahead is None else ahead
+        self._pending: deque[Future[Result]] = deque()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="prefetch") if threads else None
 
     def __enter__(self) -> Self:
@@ -38,29 +45,25 @@ class Prefetcher(Generic[Item]):
         self.close()
 
     def close(self) -> None:
-        """Drop what is waiting and join the threads. May be called again."""
-        self._next = self._last
+        """Drop the results that wait and join the threads. May be called again."""
+        self._items = iter(())
         self._pending.clear()
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[Result]:
         return self
 
-    def __next__(self) -> Item:
+    def __next__(self) -> Result:
         if self._pool is None:
-            return self._make(self._take_number())
-        while self._next < self._last and len(self._pending) < self._ahead:
-            self._pending.append(self._pool.submit(self._make, self._take_number()))
+            return self._make(next(self._items))
+        self._refill(self._pool)
         if not self._pending:
             raise StopIteration
-        item = self._pending.popleft().result()
-        if self._next < self._last:  # refill at once, so that the threads work while the item is used
-            self._pending.append(self._pool.submit(self._make, self._take_number()))
-        return item
+        result = self._pending.popleft().result()
+        self._refill(self._pool)  # at once, so that the threads work while the result is used
+        return result
 
-    def _take_number(self) -> int:
-        if self._next >= self._last:
-            raise StopIteration
-        self._next += 1
-        return self._next - 1
+    def _refill(self, pool: ThreadPoolExecutor) -> None:
+        for item in islice(self._items, self._ahead - len(self._pending)):
+            self._pending.append(pool.submit(self._make, item))

@@ -1,4 +1,4 @@
-"""glibc's malloc keeps what is freed, and gives it back when asked; another process is looked at, as it holds for all of one."""
+"""glibc's malloc keeps freed blocks and returns them when asked. It holds for a whole process, so a new one is started."""
 
 import platform
 import subprocess
@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from core import memory
 from core.memory import is_out_of_memory
 
 SCRIPT = """
@@ -36,6 +37,22 @@ def test_a_freed_block_of_any_thread_stays_until_it_is_given_back(mode):
     freed, given_back = map(int, done.stdout.split())
     assert (freed > 200) == (mode == "keep")
     assert given_back < 150
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another malloc")
+@pytest.mark.parametrize(("refused", "accepted"), [(set(), True), ({-3}, True), ({-3, -4}, False), ({-8}, False)])
+def test_an_older_glibc_that_refuses_the_threshold_still_gets_the_other_parameters(monkeypatch, refused, accepted):
+    asked = []
+
+    class Libc:
+        @staticmethod
+        def mallopt(parameter, value):
+            asked.append(parameter)
+            return int(parameter not in refused)
+
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: Libc)
+    assert memory.keep_freed_memory() is accepted
+    assert {-1, -3, -8} <= set(asked)
 
 
 def test_short_memory_is_recognised_by_class_or_words():

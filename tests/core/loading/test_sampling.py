@@ -85,7 +85,7 @@ def test_a_batch_is_a_pure_function_of_seed_and_number(make):
 @pytest.mark.parametrize("threads", [0, 1, 4])
 def test_prefetching_does_not_change_the_batches(make, threads):
     expected = [make().batch(t) for t in range(3, 15)]
-    with Prefetcher(make().batch, 3, 15, threads) as batches:
+    with Prefetcher(make().batch, range(3, 15), threads) as batches:
         assert all(equal(a, b) for a, b in zip(batches, expected, strict=True))
 
 
@@ -119,7 +119,7 @@ def test_a_bad_image_is_reported_once_and_replaced(make, tmp_path):
     pairs[2].image.write_bytes(b"not an image")
     problems: list[Warned] = []
     source = make(source=pairs, on_problem=problems.append)
-    with Prefetcher(source.batch, 0, 20, 3) as batches:
+    with Prefetcher(source.batch, range(20), 3) as batches:
         seen = list(batches)
     assert [problem.path for problem in problems] == [pairs[2].image]
     assert 2 not in {number for batch in seen for number in source_numbers(batch)}
@@ -227,7 +227,7 @@ def test_prefetcher_raises_where_the_item_is_asked_for_and_joins_its_threads():
             raise OSError("disk gone")
         return number
 
-    with Prefetcher(produce, 0, 5, 2) as items:
+    with Prefetcher(produce, range(5), 2) as items:
         assert [next(items), next(items)] == [0, 1]
         with pytest.raises(OSError, match="disk gone"):
             next(items)
@@ -235,7 +235,7 @@ def test_prefetcher_raises_where_the_item_is_asked_for_and_joins_its_threads():
 
 
 def test_prefetcher_closed_early_ends_and_joins():
-    with Prefetcher(lambda number: number, 0, 10**9, 3) as items:
+    with Prefetcher(lambda number: number, range(10**9), 3) as items:
         assert next(items) == 0
     assert not threads_named("prefetch")
     assert list(items) == []
@@ -368,7 +368,7 @@ def test_rare_class_batches_are_a_pure_function_of_seed_and_number(streets):
     assert equal(streets().batch(5), streets().batch(5))
     assert not equal(streets().batch(5), streets(seed=1).batch(5))
     expected = [streets().batch(t) for t in range(6)]
-    with Prefetcher(streets().batch, 0, 6, 3) as batches:
+    with Prefetcher(streets().batch, range(6), 3) as batches:
         assert all(equal(a, b) for a, b in zip(batches, expected, strict=True))
 
 
