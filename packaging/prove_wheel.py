@@ -1,6 +1,6 @@
 """Build the wheel and prove that it works outside the checkout: `.venv/bin/python packaging/prove_wheel.py`.
 
-1. The wheel holds every resource of the checkout.
+1. The wheel holds every resource of the checkout, the user guide with its pictures among them.
 2. In a fresh environment the installed program, not the checkout, runs the demo headless.
 3. In an environment without Qt `python -m core` shows its help and checks the demo's data.
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -24,6 +25,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 OURS = ("masktwins", "_editable_impl_masktwins", "__editable__")
 QT = ("pyside6", "shiboken6", "pyqtgraph", "qdarkstyle", "qtpy")
+GUIDE, CONTENTS = "resources/guide", "contents.md"
 STEPS = 2
 PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
 
@@ -75,6 +77,24 @@ def prove_resources(wheel: Path) -> None:
     if absent:
         raise ProofError(f"The wheel lacks {', '.join(absent)}")
     print(f"The wheel holds all {len(files)} files of resources/.")
+    prove_guide(held)
+
+
+def prove_guide(held: Collection[str]) -> None:
+    """Prove that the wheel holds each chapter that the guide's contents name, and each picture of a chapter."""
+    wanted = {f"{GUIDE}/{CONTENTS}"}
+    for chapter in _links((REPOSITORY / GUIDE / CONTENTS).read_text(encoding="utf-8")):
+        wanted.add(f"{GUIDE}/{chapter}")
+        text = (REPOSITORY / GUIDE / chapter).read_text(encoding="utf-8")
+        wanted |= {f"{GUIDE}/{link}" for link in _links(text) if link.startswith("pictures/")}
+    if absent := sorted(wanted - set(held)):
+        raise ProofError(f"The wheel lacks these files of the user guide: {', '.join(absent)}")
+    print(f"The wheel holds the user guide: {len(wanted)} chapters and pictures.")
+
+
+def _links(markdown: str) -> list[str]:
+    """Return the relative targets of links and pictures, without what follows a #."""
+    return [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", markdown) if "://" not in link]
 
 
 def make_environment(folder: Path, wheel: Path, left_out: Collection[str] = ()) -> Path:

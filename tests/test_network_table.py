@@ -48,8 +48,8 @@ def test_the_seconds_that_stand_there_are_kept(small):
     text = f"before\n{small.START}{small.END}\nafter"
     once = small.updated(text, {"`linear` `mit_b0`": "0.25"})
     assert small.updated(once, small.standing(once)) == once
-    assert once.startswith(f"before\n{small.START}\n| network")
-    assert once.endswith(f"{small.END}\nafter")
+    assert once.startswith(f"before\n{small.START}\n\n| network")
+    assert once.endswith(f"\n\n{small.END}\nafter")
 
 
 def test_seconds_are_measured_with_a_session(small, monkeypatch):
@@ -62,13 +62,18 @@ def test_seconds_are_measured_with_a_session(small, monkeypatch):
 
 
 def test_without_a_place_for_it_nothing_is_written(small, monkeypatch, tmp_path, capsys):
-    readme = tmp_path / "README.md"
-    readme.write_text("none", encoding="utf-8")
-    monkeypatch.setattr(small, "README", readme)
+    chapter = tmp_path / "networks.md"
+    chapter.write_text("none", encoding="utf-8")
+    monkeypatch.setattr(small, "CHAPTER", chapter)
     monkeypatch.setattr(sys, "argv", ["network_table.py", "--no-times"])
     assert small.main() == 1
     assert small.START in capsys.readouterr().err
-    assert readme.read_text(encoding="utf-8") == "none"
+    assert chapter.read_text(encoding="utf-8") == "none"
+
+
+def test_the_chapters_table_has_the_rows_of_the_code(network_table):
+    standing = network_table.standing(network_table.CHAPTER.read_text(encoding="utf-8"))
+    assert list(standing) == [row.name for row in network_table.ROWS]
 
 
 def test_every_row_is_described(network_table):

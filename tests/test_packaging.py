@@ -218,6 +218,15 @@ def test_a_wheel_that_lacks_a_resource_is_found(tmp_path):
         proof.prove_resources(wheel)
 
 
+def test_a_wheel_that_lacks_a_chapter_or_a_picture_is_found():
+    proof = load("prove_wheel")
+    held = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "resources").rglob("*")}
+    proof.prove_guide(held)
+    for name in ("resources/guide/data.md", "resources/guide/contents.md", "resources/guide/pictures/train.png"):
+        with pytest.raises(proof.ProofError, match=rf"user guide: {re.escape(name)}$"):
+            proof.prove_guide(held - {name})
+
+
 def test_a_program_that_fails_fails_the_proof(tmp_path):
     proof = load("prove_wheel")
     with pytest.raises(proof.ProofError, match="ended with 3"):

@@ -100,6 +100,13 @@ def test_a_step_has_its_rows(parity, golden_folder):
     assert [row.passed for row in rows] == [False] * len(names)
 
 
+def test_the_chapters_table_has_the_rows_of_the_code(parity, golden):
+    chapter = (REPOSITORY / "resources/guide/parity.md").read_text(encoding="utf-8")
+    for group in parity.GROUPS:
+        for row in group(golden):
+            assert f"| {row.group} | {row.what} | " in chapter
+
+
 def test_the_exit_status_tells(parity, golden, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["parity.py", str(tmp_path)])
     monkeypatch.setattr(parity, "GROUPS", (parity.rates,))

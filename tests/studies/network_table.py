@@ -1,7 +1,7 @@
-"""Write the README's table of networks: `.venv/bin/python tests/studies/network_table.py`.
+"""Write the guide's table of networks: `.venv/bin/python tests/studies/network_table.py`.
 
-The seconds are those of this machine: let nothing else run meanwhile. `--no-times` keeps the ones that stand there, and
-`--print` leaves the README alone.
+The seconds are those of this machine: let nothing else run meanwhile. `--no-times` keeps the ones in the chapter, and
+`--print` leaves the chapter alone.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from core.pixels import Normalisation
 from core.runs.create import create_run, list_run
 from core.training.session import Session
 
-README = Path(__file__).resolve().parents[2] / "README.md"
-START, END = "<!-- networks -->", "<!-- /networks -->"
+CHAPTER = Path(__file__).resolve().parents[2] / "resources" / "guide" / "networks.md"
+START, END = "[//]: # (networks)", "[//]: # (/networks)"  # shown neither by GitHub nor by Qt
 NUM_CLASSES = 19  # Cityscapes', for the parameters
 CROP, BATCH = 128, 2
 STEPS = 3  # measured, after one for warming up
@@ -142,31 +142,32 @@ def seconds_per_step(session: Session) -> float:
 
 
 def standing(text: str) -> dict[str, str]:
-    """The seconds that stand in the README's table, by a row's name."""
+    """Return the seconds in the chapter's table, by a row's name."""
     rows = [[cell.strip() for cell in line.split("|")] for line in text.splitlines() if line.startswith("| `")]
     return {cells[1]: cells[5] for cells in rows if len(cells) == 8}
 
 
 def updated(text: str, times: dict[str, str]) -> str:
-    """The README's text with its table replaced."""
-    return re.sub(f"{START}.*{END}", lambda _: f"{START}\n{table(times)}\n{END}", text, flags=re.DOTALL)
+    """Return the chapter's text with its table replaced."""
+    marked = f"{re.escape(START)}.*{re.escape(END)}"
+    return re.sub(marked, lambda _: f"{START}\n\n{table(times)}\n\n{END}", text, flags=re.DOTALL)
 
 
 def main() -> int:
-    """Write or print the table; 1 where the README has no place for it."""
+    """Write or print the table; return 1 if the chapter has no place for it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--no-times", action="store_true", help="keep the seconds that stand in the README")
-    parser.add_argument("--print", action="store_true", help="print the table, and leave the README alone")
+    parser.add_argument("--no-times", action="store_true", help="keep the seconds in the chapter")
+    parser.add_argument("--print", action="store_true", help="print the table, and leave the chapter alone")
     args = parser.parse_args()
-    text = README.read_text(encoding="utf-8")
+    text = CHAPTER.read_text(encoding="utf-8")
     if not args.print and (START not in text or END not in text):
-        print(f"{README} has no place for the table: put {START} and {END} where it belongs.", file=sys.stderr)
+        print(f"{CHAPTER} has no place for the table: put {START} and {END} where it belongs.", file=sys.stderr)
         return 1
     times = standing(text) if args.no_times else measured()
     if args.print:
         print(table(times))
     else:
-        README.write_text(updated(text, times), encoding="utf-8")
+        CHAPTER.write_text(updated(text, times), encoding="utf-8")
     return 0
 
 
