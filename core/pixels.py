@@ -1,7 +1,4 @@
-"""Normalising images and undoing it: the only place, the same arithmetic on arrays and tensors.
-
-Importable without torch.
-"""
+"""The only place that normalises images and undoes it, on arrays and tensors alike. Importable without torch."""
 
 from __future__ import annotations
 
@@ -44,5 +41,5 @@ class Normalisation:
 
 
 def to_bytes(image: np.ndarray) -> np.ndarray:
-    """Values in 0..1 to uint8 0..255, rounded and clamped."""
+    """Convert values in 0..1 to uint8 0..255, rounded and clamped."""
     return np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""`masktwins doctor`: what this installation can do, what stands in its way, and the remedy."""
+"""`masktwins doctor`: report what this installation can do, what is missing, and the remedy."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Look at the interpreter, the packages, the device, the memory and the licences."""
+    """Examine the interpreter, the packages, the device, the memory and the licences."""
     findings = [Finding("python", sys.version_info >= (3, 11), platform.python_version())]
     findings += [_package(name) for name in PACKAGES]
     findings.append(_group("window", WINDOW, "pip install masktwins"))

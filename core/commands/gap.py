@@ -1,6 +1,6 @@
-"""How much of the gap between the source-only model and one trained with target labels an adaptation closes.
+"""Measure how much of the gap between a source-only model and an oracle an adaptation closes.
 
-Three runs with equal total optimiser steps, seed and augmentation: adapted, source-only and oracle.
+The oracle is trained with target labels. The three runs have equal optimiser steps, seed and augmentation.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ OnEvent = Callable[[str, Event], None]  # name of the run, event
 def measure_gap(
     config: RunConfig, oracle_labels: Path, folder: Path, control: RunControl, on_event: OnEvent
 ) -> dict[str, Any]:
-    """Train the three runs under `folder`, going on with what is there already.
+    """Train the three runs in `folder`, or resume those that are there already.
 
     Args:
-        config: of the adapted run; has target labels to measure on.
-        oracle_labels: labels of config.data.target_images, for the oracle alone.
+        config: the adapted run's configuration, with target labels to measure on.
+        oracle_labels: labels of config.data.target_images, used by the oracle alone.
 
     Returns:
-        The adapted run's result, with `source_only` from the run of equal steps, `oracle`, and `gap_closed`: the
-        teacher's share of the gap, unclamped; None where the gap is under MIN_GAP. After a stop, what there is.
+        The adapted run's result, plus `source_only` (of the run with equal steps), `oracle` and `gap_closed`: the
+        teacher's share of the gap, not clamped, or None if the gap is under MIN_GAP. After a stop, the results so far.
 
     Raises:
-        RunError: a run failed, or the folder holds runs of other settings.
+        RunError: a run failed, or the folder holds runs with other settings.
     """
     total = config.training.total_steps
     baseline = with_changes(config, {"training.steps": 0, "training.source_steps": total})
@@ -53,7 +53,7 @@ def measure_gap(
 
 
 def gap_closed(source_only: dict | None, adapted: dict | None, oracle: dict | None) -> float | None:
-    """(adapted − source-only) / (oracle − source-only) in mIoU; None where the gap is under MIN_GAP or unknown."""
+    """Return (adapted − source-only) / (oracle − source-only) in mIoU, or None if the gap is under MIN_GAP or unknown."""
     before, after, ceiling = (None if scores is None else scores["miou"] for scores in (source_only, adapted, oracle))
     if before is None or after is None or ceiling is None:
         return None
@@ -71,9 +71,9 @@ def _open(config: RunConfig, path: Path) -> RunFolder:
 
 
 def _begin_from_source_phase(baseline: RunConfig, folder: Path) -> None:
-    """Let the source-only run begin at the end of the adapted run's source-only phase.
+    """Begin the source-only run at the end of the adapted run's source-only phase.
 
-    Both make the same steps until there: the same draws, and the same rates because their totals are equal.
+    Both runs are identical up to there: the same draws, and the same rates because their totals are equal.
     """
     if RunFolder.is_run(folder / "source-only"):
         return

@@ -1,4 +1,4 @@
-"""`bench` and `doctor`: what this installation can do."""
+"""The sub-commands `bench` and `doctor`: report what this installation can do, and how fast."""
 
 from __future__ import annotations
 

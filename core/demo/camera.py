@@ -66,7 +66,7 @@ def photograph(
 
 
 def _distort(camera: Camera, scene: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Barrel distortion about the middle, scaled so that the corners stay filled."""
+    """Distort like a barrel about the centre, scaled so that the corners stay filled."""
     if not camera.distortion:
         return scene, label
     x, y = _centred(*label.shape)
@@ -85,13 +85,13 @@ def _vignette(camera: Camera, height: int, width: int) -> np.ndarray:
 
 
 def _centred(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates (H, W) of the pixel centres, -1..1 from edge to edge."""
+    """Return the coordinates (H, W) of the pixel centres, -1..1 from edge to edge."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
     return (x + 0.5) * (2 / width) - 1, (y + 0.5) * (2 / height) - 1
 
 
 def _grain(camera: Camera, hw: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Sensor noise (H, W, 3): mostly independent, partly in small blotches as demosaicing leaves them."""
+    """Draw sensor noise (H, W, 3): mostly independent, partly in small blotches like those of demosaicing."""
     single = rng.standard_normal((*hw, 3), dtype=np.float32)
     blotches = noise(rng, hw[0], hw[1], (2,))[..., None]
     return np.float32(camera.noise) * (0.8 * single + 0.6 * blotches)

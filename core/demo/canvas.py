@@ -46,15 +46,15 @@ class View:
     sun: float  # -1 left … 1 right
 
     def base(self, depth: float) -> float:
-        """Image row of the ground at a depth; 1 is the bottom edge, 10 far away."""
+        """Return the image row of the ground at a depth (1 is the bottom edge, 10 is far away)."""
         return self.horizon + (self.height - self.horizon) / depth
 
     def metre(self, base: Rows) -> Rows:
-        """Pixels per metre of things that stand at this row."""
+        """Return the pixels per metre of things that stand at this row."""
         return (base - self.horizon) / CAMERA_HEIGHT_M
 
     def x(self, base: Rows, lateral_m: float) -> Rows:
-        """Column of a point `lateral_m` to the right of the road's middle, at the row `base`."""
+        """Return the column of a point `lateral_m` to the right of the road's middle, at the row `base`."""
         near = (base - self.horizon) / (self.height - self.horizon)
         middle = self.far_x + (self.near_x - self.far_x) * near + self.bend * near * (1 - near)
         return middle + lateral_m * self.metre(base)
@@ -63,7 +63,7 @@ class View:
 class Canvas:
     """Picture (H, W, 3) float32 in 0..1 and label (H, W) uint8 that are painted together.
 
-    How much texture a pixel has is painted too, and the texture itself comes in once, at the end.
+    The strength of the texture is painted too. The texture itself is added once, at the end.
     """
 
     def __init__(self, view: View) -> None:
@@ -92,7 +92,7 @@ class Canvas:
         self.image[window] *= shade[..., None]
 
     def textured(self, rng: np.random.Generator) -> np.ndarray:
-        """The picture with its textures, within 0..1."""
+        """Return the picture with its textures, within 0..1."""
         height, width = self.label.shape
         fine, coarse = noise(rng, height, width, (2, 4)), noise(rng, height, width, (6, 14, 30))
         factor = 1 + self._texture[..., 0] * fine + self._texture[..., 1] * coarse
@@ -100,7 +100,7 @@ class Canvas:
 
 
 def noise(rng: np.random.Generator, height: int, width: int, cells: tuple[int, ...]) -> np.ndarray:
-    """Smooth noise (H, W) float32 of mean 0 and standard deviation about 1, summed over cell sizes in pixels."""
+    """Draw smooth noise (H, W) float32 of mean 0 and standard deviation about 1, summed over cell sizes in pixels."""
     total = np.zeros((height, width), np.float32)
     for cell in cells:
         grid = rng.standard_normal((height // cell + 2, width // cell + 2)).astype(np.float32)
@@ -109,13 +109,13 @@ def noise(rng: np.random.Generator, height: int, width: int, cells: tuple[int, .
 
 
 def pick(rng: np.random.Generator, colours: list[tuple[float, float, float]], spread: float = 0.05) -> Colour:
-    """One of the colours, varied in brightness and a little in hue."""
+    """Draw one of the colours and vary its brightness, and slightly its hue."""
     colour = np.array(colours[rng.integers(len(colours))], np.float32)
     return np.clip(colour * rng.uniform(0.85, 1.15) + rng.normal(0, spread, 3), 0.03, 1).astype(np.float32)
 
 
 def strip(view: View, left_m: float, right_m: float, near: float = 1.0, far: float = 60.0, num: int = 24) -> np.ndarray:
-    """Polygon on the ground between two lateral positions, along the road from depth `near` to `far`."""
+    """Return the polygon on the ground between two lateral positions, along the road from depth `near` to `far`."""
     bases = view.horizon + (view.height - view.horizon) / np.geomspace(far, near, num)
     left, right = (np.stack([view.x(bases, lateral), bases], 1) for lateral in (left_m, right_m))
     return np.concatenate([left, right[::-1]])
@@ -126,7 +126,7 @@ def box(left: float, base: float, width: float, height: float) -> np.ndarray:
 
 
 def disc(centre: np.ndarray, radius: float, rng: np.random.Generator | None = None) -> np.ndarray:
-    """Polygon of a disc, its edge ragged when a generator is given."""
+    """Return the polygon of a disc, with a ragged edge if a generator is given."""
     angles = np.linspace(0, 2 * np.pi, 18, endpoint=False)
     radii = radius * (1 + (rng.uniform(-0.18, 0.18, 18) if rng is not None else 0))
     return centre + np.stack([np.cos(angles), np.sin(angles)], 1) * np.reshape(radii, (-1, 1))

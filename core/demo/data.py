@@ -4,9 +4,9 @@
 
     source/images, source/labels        the first camera, labelled
     target/images                       the second camera
-    target/labels_for_oracle            labels of these. No training reads them but that of the demo's oracle, the upper
-                                        bound that is trained on the target with labels
-    target_eval/images, target_eval/labels   other pictures of the second camera, for measuring
+    target/labels_for_oracle            labels of these images, for the oracle alone: the upper bound that is trained
+                                        on the target with labels
+    target_eval/images, target_eval/labels   more images of the second camera, for measuring
     label_space.toml, demo.json         the classes; the seed and the sizes that the pictures were made from
 
 The pictures are a pure function of the seed and their size; making them again with the same numbers does nothing.
@@ -85,7 +85,7 @@ def make_demo(
 
 
 def demo_data(folder: Path) -> DataConfig:
-    """The data section of a demo in `folder`."""
+    """Return the data section of a demo in `folder`."""
     return DataConfig(
         source_images=folder / "source/images",
         source_labels=folder / "source/labels",
@@ -113,7 +113,7 @@ def _write(folder: Path, recipe: dict[str, Any], progress: Callable[[int, int], 
     if not _marker(folder) and any((folder / name).exists() for name, *_ in parts):
         raise RunError(f"{folder} already holds data that is not a demo. Choose another folder.")
     folder.mkdir(parents=True, exist_ok=True)
-    _write_marker(folder, {**recipe, "complete": False})  # first, so that a demo that was broken off can be made anew
+    _write_marker(folder, {**recipe, "complete": False})  # first, so that an interrupted demo is made again
     done = 0
     for part, (name, labels, camera, number) in enumerate(parts):
         for path in (folder / name / "images", folder / labels):
@@ -135,7 +135,7 @@ def _write_marker(folder: Path, content: dict[str, Any]) -> None:
 
 
 def _remove_surplus(folder: Path, number: int) -> None:
-    """Remove pictures of an earlier, larger demo; nothing but files of the demo's own names."""
+    """Remove the images of an earlier, larger demo. Only files with the demo's own names are removed."""
     for path in folder.glob("[0-9][0-9][0-9][0-9].png"):
         if int(path.stem) >= number:
             path.unlink()
@@ -148,7 +148,7 @@ def _write_image(path: Path, picture: np.ndarray) -> None:
 
 
 def _write_label(path: Path, label: np.ndarray) -> None:
-    """Palette PNG: the index is the class, and a file manager shows the colours."""
+    """Write a palette PNG: the index is the class, and a file manager shows the colours."""
     image = Image.fromarray(label)
     image.putpalette([part for colour in DEMO_SPACE.palette for part in colour])
     image.save(path)

@@ -42,7 +42,7 @@ def _draw_view(rng: np.random.Generator, height: int, width: int) -> View:
 
 
 def _layout(rng: np.random.Generator) -> list[tuple[float, int, str]]:
-    """Depth, side (-1 left, 1 right) and kind of every thing, from far to near."""
+    """Draw depth, side (-1 left, 1 right) and kind of every thing, from far to near."""
     things: list[tuple[float, int, str]] = []
     for side in (-1, 1):
         depth = rng.uniform(1.4, 2.2)
@@ -58,7 +58,7 @@ def _layout(rng: np.random.Generator) -> list[tuple[float, int, str]]:
 
 
 def _shrink(image: np.ndarray, label: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Average the picture, and take the class that covers most of each pixel, poles from a little less on."""
+    """Average the picture, and give each pixel the class that covers most of it (poles need less)."""
     size = (width, height)  # OpenCV's order
     shares = np.stack(
         [cv2.resize((label == thing) * np.float32(1), size, interpolation=cv2.INTER_AREA) for thing in Thing]
@@ -77,7 +77,7 @@ def _paint_sky(canvas: Canvas, view: View, rng: np.random.Generator) -> None:
 
 
 def _paint_skyline(canvas: Canvas, view: View, rng: np.random.Generator) -> None:
-    """A distant line of trees, and a few far houses in front of it."""
+    """Paint a distant line of trees and a few houses in front of it."""
     columns = np.linspace(0, view.width, 40)
     tops = view.horizon - view.height * (0.025 + 0.05 * rng.random() + 0.022 * rng.random(40))
     base = view.horizon + 3
@@ -112,7 +112,7 @@ def _paint_ground(canvas: Canvas, view: View, rng: np.random.Generator) -> None:
 
 
 def _paint_slabs(canvas: Canvas, view: View, colour: Colour) -> None:
-    """The joints across the pavements."""
+    """Paint the joints across the pavements."""
     for side in (-1, 1):
         left, right = sorted((side * ROAD_HALF_WIDTH_M, side * (ROAD_HALF_WIDTH_M + PAVEMENT_WIDTH_M)))
         joints = [strip(view, left, right, depth, depth * 1.008, 2) for depth in 1 / np.linspace(0.1, 1, 26)]

@@ -35,7 +35,7 @@ _SIGNS = [(0.80, 0.12, 0.12), (0.10, 0.25, 0.65), (0.90, 0.80, 0.15)]
 
 
 def _paint_building(canvas: Canvas, view: View, rng: np.random.Generator, depth: float, side: int) -> None:
-    """A house with a front that faces the camera, a wall along the road and a roof."""
+    """Paint a house with a front that faces the camera, a wall along the road and a roof."""
     near, far = view.base(depth), view.base(depth * rng.uniform(1.25, 1.4))
     inner = side * rng.uniform(7.5, 10)
     tall_m, wide_m = rng.uniform(6, 15), rng.uniform(7, 14)
@@ -55,7 +55,7 @@ def _paint_building(canvas: Canvas, view: View, rng: np.random.Generator, depth:
 
 
 def _wall(view: View, start: tuple[float, float], end: tuple[float, float], tall_m: float) -> np.ndarray:
-    """Quad of a wall between two ground points (lateral m, row): top start, top end, bottom end, bottom start."""
+    """Return the quad of a wall between two ground points (lateral m, row): top start, top end, bottom end, bottom start."""
     feet = [(view.x(base, lateral), base) for lateral, base in (start, end)]
     tops = [(x, base - tall_m * view.metre(base)) for x, base in feet]
     return np.array([tops[0], tops[1], feet[1], feet[0]])
@@ -82,7 +82,7 @@ def _split(rng: np.random.Generator, items: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def _on_quad(quad: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Points (..., 2) at the fractions u (along) and v (down), each (...), of a quad."""
+    """Return the points (..., 2) of a quad at the fractions u (along) and v (down), each (...)."""
     u, v = u[..., None], v[..., None]
     top = quad[0] + u * (quad[1] - quad[0])
     bottom = quad[3] + u * (quad[2] - quad[3])
@@ -107,7 +107,7 @@ def _paint_tree(canvas: Canvas, view: View, rng: np.random.Generator, depth: flo
 
 
 def _paint_pole(canvas: Canvas, view: View, rng: np.random.Generator, depth: float, side: int) -> None:
-    """A street lamp: mast, arm over the road, lamp."""
+    """Paint a street lamp: mast, arm over the road, lamp."""
     base = view.base(depth)
     metre = view.metre(base)
     x = view.x(base, side * (ROAD_HALF_WIDTH_M + rng.uniform(0.5, 1.2)))
@@ -134,7 +134,7 @@ def _paint_sign(canvas: Canvas, view: View, rng: np.random.Generator, depth: flo
 
 
 def _paint_vehicle(canvas: Canvas, view: View, rng: np.random.Generator, depth: float, side: int) -> None:
-    """A car or van from behind or before: body, cabin with a window, lamps, wheels, its shadow on the road."""
+    """Paint a car or van, seen from behind or from the front: body, cabin with a window, lamps, wheels, its shadow on the road."""
     base = view.base(depth)
     metre = view.metre(base)
     x = view.x(base, side * rng.uniform(1.3, 2.3))

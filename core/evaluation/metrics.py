@@ -1,4 +1,4 @@
-"""Segmentation quality against labels: a confusion matrix, and what is read from it.
+"""Segmentation quality against labels: a confusion matrix and the scores computed from it.
 
 L: true class, P: predicted class, C classes.
 """
@@ -17,9 +17,9 @@ from core.labels import IGNORE
 
 
 class ConfusionMatrix:
-    """Counts of (label, prediction) pairs. Pixels labelled IGNORE count nowhere.
+    """Count (label, prediction) pairs. Pixels labelled IGNORE are not counted.
 
-    Counts live on `device`, and tensors there are added without waiting for it; arrays may be given as well.
+    The counts are kept on `device`; tensors there are added without waiting for it. Arrays work too.
     """
 
     def __init__(self, num_classes: int, device: torch.device | str = "cpu") -> None:
@@ -60,7 +60,7 @@ class ConfusionMatrix:
         return counts[:-2].reshape(self.num_classes, self.num_classes)
 
     def scores(self, names: Sequence[str]) -> Scores:
-        """Scores in percent, classes by name. Raises ValueError as `matrix` does."""
+        """Return the scores in percent, classes by name. Raises ValueError as `matrix` does."""
         return scores_of(self.matrix, names)
 
     def _flat(self, ids: np.ndarray | Tensor) -> Tensor:
@@ -69,14 +69,14 @@ class ConfusionMatrix:
 
 
 def iou_per_class(matrix: np.ndarray) -> np.ndarray:
-    """Intersection over union (C,) in 0..1 of a (C, C) matrix; NaN for a class in neither labels nor predictions."""
+    """Return the intersection over union (C,) in 0..1; NaN for a class in neither labels nor predictions."""
     hits = np.diagonal(matrix).astype(np.float64)
     union = matrix.sum(0) + matrix.sum(1) - hits
     return np.divide(hits, union, out=np.full(len(matrix), np.nan), where=union > 0)
 
 
 def scores_of(matrix: np.ndarray, names: Sequence[str]) -> Scores:
-    """Scores of a (C, C) confusion matrix. mIoU is the mean over classes that occur, NaN if none does."""
+    """Compute the scores of a (C, C) confusion matrix. mIoU is the mean over classes that occur, NaN if none does."""
     per_class = 100 * iou_per_class(matrix)
     total = int(matrix.sum())
     return Scores(
@@ -88,10 +88,10 @@ def scores_of(matrix: np.ndarray, names: Sequence[str]) -> Scores:
 
 
 def miou_over(scores: Scores, names: Sequence[str]) -> float:
-    """Mean IoU in percent over the named classes; classes that never occur are left out, NaN if none is left.
+    """Return the mean IoU in percent over the named classes that occur, NaN if none does.
 
     Raises:
-        ValueError: a name is no class.
+        ValueError: a name is not a class.
     """
     unknown = [name for name in names if name not in scores.per_class]
     if unknown:

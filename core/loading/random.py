@@ -8,6 +8,6 @@ import numpy as np
 
 
 def generator(seed: int, t: int, purpose: str) -> np.random.Generator:
-    """The generator of one purpose at step t: the same on every machine, independent of all other purposes and steps."""
+    """Return the generator of one purpose at step t, equal on every machine and independent of other purposes and steps."""
     # crc32: Python's hash() of a string differs from process to process.
     return np.random.default_rng(np.random.SeedSequence((seed, t, zlib.crc32(purpose.encode()))))
