@@ -22,7 +22,6 @@ class ImagesModel(QAbstractListModel):
     """Pairs by name. `wanted` asks for the thumbnail of a row; `set_thumbnail` brings it."""
 
     wanted = Signal(int)
-    PairRole = Qt.ItemDataRole.UserRole + 1
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -79,8 +78,6 @@ class ImagesModel(QAbstractListModel):
                 return plain_tip(str(pair.image) if pair.label is None else f"{pair.image}\n{pair.label}")
             case Qt.ItemDataRole.DecorationRole:
                 return self._thumbnail(row)
-            case self.PairRole:
-                return pair
         return None
 
     def _thumbnail(self, row: int) -> QIcon:

@@ -88,8 +88,6 @@ def is_held(folder: RunFolder) -> bool:
 class RunsModel(QAbstractListModel):
     """The project's runs, the newest first."""
 
-    InfoRole = Qt.ItemDataRole.UserRole + 1
-
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._runs: tuple[RunInfo, ...] = ()
@@ -117,8 +115,6 @@ class RunsModel(QAbstractListModel):
                 return f"{run.name} · {self.state_text(run)}"
             case Qt.ItemDataRole.ToolTipRole:
                 return plain_tip(str(run.path))
-            case self.InfoRole:
-                return run
         return None
 
     def state_text(self, run: RunInfo) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from PySide6.QtCore import QSignalBlocker, Qt
-from PySide6.QtWidgets import QFormLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
 
 from core.configuration import settings
 from core.configuration.config import RunConfig
@@ -15,6 +15,7 @@ from masktwins_gui import theme
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.relevance import ENCODERS, idle_reason
 from masktwins_gui.plain_text import plain_tip
+from masktwins_gui.widgets.controls import fold_button
 from masktwins_gui.widgets.editors import Editor, TextEditor, make_editor
 
 LONG_TITLE = 22  # characters; longer ones are wrapped, else they push the fields out of a narrow form
@@ -39,13 +40,9 @@ class ConfigForm(QWidget):
         self._form, self._advanced = _form(), _form()
         self._folded = QWidget()
         self._folded.setLayout(self._advanced)
-        self.more = QToolButton()
-        self.more.setObjectName(f"{name}.advanced")
-        self.more.setText(self.tr("Advanced"))
-        self.more.setToolTip(self.tr("Show the settings that rarely need changing"))
-        self.more.setCheckable(True)
-        self.more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.more.setArrowType(Qt.ArrowType.RightArrow)
+        self.more = fold_button(
+            f"{name}.advanced", self.tr("Advanced"), self.tr("Show the settings that rarely need changing")
+        )
 
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -58,9 +55,9 @@ class ConfigForm(QWidget):
         for setting in listed:
             self._add(setting, headed=headed)
         self.more.setVisible(self._advanced.rowCount() > 0)
-        self._fold(False)
+        self._folded.hide()
 
-        self.more.toggled.connect(self._fold)
+        self.more.toggled.connect(self._folded.setVisible)
         project.changed.connect(self.refresh)
         self.refresh(project.config)
 
@@ -156,10 +153,6 @@ class ConfigForm(QWidget):
             label.setText(text)
             label.setVisible(bool(text))
             self.editors[path].set_invalid(bool(text))
-
-    def _fold(self, opened: bool) -> None:
-        self._folded.setVisible(opened)
-        self.more.setArrowType(Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow)
 
 
 def _form() -> QFormLayout:

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 from masktwins_gui import theme
 from masktwins_gui.models.states import PageState
 from masktwins_gui.plain_text import plain_tip
+from masktwins_gui.widgets.controls import tool_button
 
 BADGES = {
     PageState.EMPTY: ("", ""),
@@ -97,11 +98,11 @@ class Rail(QFrame):
             button = RailButton(name, title, f"Ctrl+{number + 1}")
             self._group.addButton(button, number)
             self.buttons[name] = button
-        self.device = _tool("rail.device", "device", self.tr("Device"))
+        self.device = tool_button("rail.device", "device", self.tr("Device"))
         self.device.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.device.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.theme_button = _tool("rail.theme", "sun", self.tr("Switch between the dark and the light theme"))
-        self.settings_button = _tool("rail.settings", "settings", self.tr("Settings of the window"))
+        self.theme_button = tool_button("rail.theme", "sun", self.tr("Switch between the dark and the light theme"))
+        self.settings_button = tool_button("rail.settings", "settings", self.tr("Settings of the window"))
         self.settings_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self._lay_out()
         self._group.idClicked.connect(self.page_chosen)
@@ -133,13 +134,3 @@ class Rail(QFrame):
         self.device.setText(device.upper() if device else self.tr("Device …"))
         self.device.setToolTip(plain_tip(f"{device}: {reason}" if device else reason))
         self.device.setAccessibleName(self.tr("Device {0}: {1}").format(device, reason))
-
-
-def _tool(name: str, icon: str, tip: str) -> QToolButton:
-    button = QToolButton()
-    button.setObjectName(name)
-    button.setToolTip(plain_tip(tip))
-    button.setAccessibleName(tip)
-    button.setIconSize(QSize(18, 18))
-    theme.set_icon(button, icon)
-    return button
