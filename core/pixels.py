@@ -1,16 +1,22 @@
-"""The only place that normalises images and undoes it, on arrays and tensors alike. Importable without torch."""
+"""Normalising images and undoing it (the only place, on arrays and tensors alike); spacing and shrinking images.
+
+Importable without torch.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+import cv2
 import numpy as np
 
 if TYPE_CHECKING:
     import torch
 
 Array = TypeVar("Array", "np.ndarray", "torch.Tensor")
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -43,3 +49,17 @@ class Normalisation:
 def to_bytes(image: np.ndarray) -> np.ndarray:
     """Convert values in 0..1 to uint8 0..255, rounded and clamped."""
     return np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
+
+
+def evenly_spaced(items: Sequence[Item], number: int) -> list[Item]:
+    """Choose at most `number` items at even distances, the first and the last among them."""
+    return [items[i] for i in np.linspace(0, len(items) - 1, min(number, len(items))).astype(int)]
+
+
+def shrunk(image: np.ndarray, longest_side: int, interpolation: int = cv2.INTER_AREA) -> np.ndarray:
+    """Shrink an image (H, W, …) so that its longest side has at most so many pixels; a smaller one is returned as it is."""
+    height, width = image.shape[:2]
+    scale = longest_side / max(height, width)
+    if scale >= 1:
+        return image
+    return cv2.resize(image, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=interpolation)

@@ -11,6 +11,7 @@ from pathlib import Path
 from core.commands.cli import COMMANDS
 from core.commands.cli import main as run_command
 from core.memory import keep_freed_memory
+from masktwins_gui.system_libraries import complaint
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
 def _window(
     *, project: Path | None = None, start: bool = False, demo: Path | None = None, open_demo: bool = False
 ) -> int:
+    if problem := complaint():
+        print(problem, file=sys.stderr)  # noqa: T201
+        return 1
     if sys.platform == "win32":
         importlib.import_module("torch")  # on Windows torch's libraries must be loaded before Qt's
     from masktwins_gui.app import run

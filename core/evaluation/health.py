@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import groupby
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -28,6 +27,7 @@ from core.loading.random import generator
 from core.memory import is_out_of_memory
 from core.method.masks import draw_keep_masks
 from core.networks.segmenter import Segmenter, resize
+from core.pixels import evenly_spaced, shrunk
 
 LOG = logging.getLogger(__name__)
 
@@ -90,12 +90,12 @@ def choose(pairs: Sequence[Pair]) -> tuple[np.ndarray, ...]:
 
     None may be left. The arrays are meant to be kept for the whole run.
     """
-    return tuple(_shrunk(image) for image in readable(pairs, NUM_IMAGES))
+    return tuple(shrunk(image, LONGEST_SIDE) for image in readable(pairs, NUM_IMAGES))
 
 
 def readable(pairs: Sequence[Pair], number: int) -> Iterator[np.ndarray]:
     """Read at most `number` evenly spaced images, one by one; RGB uint8 (H, W, 3). Unreadable ones are passed over."""
-    for pair in _evenly(pairs, number):
+    for pair in evenly_spaced(pairs, number):
         try:
             yield read_image(pair.image)
         except (ReadError, OSError) as error:
@@ -105,7 +105,7 @@ def readable(pairs: Sequence[Pair], number: int) -> Iterator[np.ndarray]:
 def label_shares(pairs: Sequence[Pair], space: LabelSpace) -> tuple[float, ...] | None:
     """Share of the labelled pixels per class (C,), over at most `NUM_LABELS` evenly spaced labels; None without any."""
     counts = np.zeros(256, np.int64)
-    for pair in _evenly([pair for pair in pairs if pair.label is not None], NUM_LABELS):
+    for pair in evenly_spaced([pair for pair in pairs if pair.label is not None], NUM_LABELS):
         assert pair.label is not None
         try:
             counts += np.bincount(read_label(pair.label, space).ravel(), minlength=256)
@@ -113,19 +113,6 @@ def label_shares(pairs: Sequence[Pair], space: LabelSpace) -> tuple[float, ...] 
             LOG.warning("left out of the class shares: %s", error)
     classes = counts[: space.num_classes]
     return tuple((classes / classes.sum()).tolist()) if classes.any() else None
-
-
-def _evenly(pairs: Sequence[Pair], number: int) -> list[Pair]:
-    return [pairs[i] for i in np.linspace(0, len(pairs) - 1, min(number, len(pairs))).astype(int)]
-
-
-def _shrunk(image: np.ndarray) -> np.ndarray:
-    height, width = image.shape[:2]
-    scale = LONGEST_SIDE / max(height, width)
-    if scale >= 1:
-        return image
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 # Measuring -------------------------------------------------------------------------------------

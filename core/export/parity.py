@@ -13,6 +13,7 @@ import numpy as np
 from core.dataset.reading import ReadError, read_image
 from core.export.errors import ExportError
 from core.export.portable import Run
+from core.pixels import evenly_spaced, shrunk
 
 NUM_IMAGES = 4
 LONGEST_SIDE = 1024  # pixels: larger images are reduced, so that comparing stays a matter of seconds
@@ -45,9 +46,9 @@ def choose_samples(images: Sequence[Path]) -> tuple[Sample, ...]:
         ExportError: images are given, and none of those tried can be read.
     """
     samples = []
-    for index in np.unique(np.linspace(0, len(images) - 1, min(NUM_IMAGES, len(images))).astype(int)):
+    for path in evenly_spaced(images, NUM_IMAGES):
         try:
-            samples.append(_sample(images[index].name, _reduced(read_image(images[index]))))
+            samples.append(_sample(path.name, shrunk(read_image(path), LONGEST_SIDE)))
         except (ReadError, OSError) as error:
             logger.warning("not compared on this image: %s", error)
     if images and not samples:
@@ -89,14 +90,6 @@ def _sample(name: str, image: np.ndarray) -> Sample:
 
 def _batch(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image.transpose(2, 0, 1)[None])
-
-
-def _reduced(image: np.ndarray) -> np.ndarray:
-    scale = LONGEST_SIDE / max(image.shape[:2])
-    if scale >= 1:
-        return image
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def _generated() -> np.ndarray:

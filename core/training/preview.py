@@ -21,6 +21,7 @@ from core.method.masks import draw_keep_masks
 from core.method.step import Student
 from core.networks.build import Segmenter
 from core.networks.segmenter import resize
+from core.pixels import evenly_spaced, shrunk
 from core.render import colourise, confidence_picture, disagreement_picture, grid, masked_picture
 
 LOG = logging.getLogger(__name__)
@@ -40,8 +41,7 @@ def choose_frames(listing: Listing) -> tuple[Frame, ...]:
     """Evenly spaced target images, the labelled ones where there are any; unreadable ones are passed over."""
     pairs = listing.evaluation or listing.target
     frames: list[Frame] = []
-    for index in np.linspace(0, len(pairs) - 1, min(NUM_FRAMES, len(pairs))).astype(int):
-        pair = pairs[index]
+    for pair in evenly_spaced(pairs, NUM_FRAMES):
         try:
             image = read_image(pair.image)
             label = read_label(pair.label, listing.space) if pair.label else None
@@ -50,17 +50,10 @@ def choose_frames(listing: Listing) -> tuple[Frame, ...]:
             continue
         if label is not None and label.shape != image.shape[:2]:
             label = None
-        frames.append(_fit(Frame(pair.image.name, image, label)))
+        if label is not None:
+            label = shrunk(label, LONGEST_SIDE, cv2.INTER_NEAREST_EXACT)
+        frames.append(Frame(pair.image.name, shrunk(image, LONGEST_SIDE), label))
     return tuple(frames)
-
-
-def _fit(frame: Frame) -> Frame:
-    scale = LONGEST_SIDE / max(frame.image.shape[:2])
-    if scale >= 1:
-        return frame
-    size = (round(frame.image.shape[1] * scale), round(frame.image.shape[0] * scale))
-    label = None if frame.label is None else cv2.resize(frame.label, size, interpolation=cv2.INTER_NEAREST_EXACT)
-    return Frame(frame.name, cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA), label)
 
 
 class Canary:

@@ -2,51 +2,40 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+from PySide6.QtCore import QObject, Qt
 from PySide6.QtGui import QColor
 
 from core.events import Scores
 from core.labels import LabelSpace
 from masktwins_gui import theme
+from masktwins_gui.models.tables import NUMBER, TableModel
 
-Index = QModelIndex | QPersistentModelIndex
 Colour = tuple[int, int, int]
 
 
-class ClassesModel(QAbstractTableModel):
+class ClassesModel(TableModel[int]):
     """One row per class of a label space: id, name with its colour, share of the labelled pixels."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.space: LabelSpace | None = None
         self._shares: Mapping[str, float] = {}
-        self._headers = (self.tr("Id"), self.tr("Class"), self.tr("Share"))
 
     def set_space(self, space: LabelSpace | None, shares: Mapping[str, float] | None = None) -> None:
         """`shares`: by class name, 0..1."""
-        self.beginResetModel()
         self.space, self._shares = space, dict(shares or {})
-        self.endResetModel()
+        self.set_rows(range(space.num_classes) if space else ())
 
-    def rowCount(self, parent: Index | None = None) -> int:
-        return 0 if (parent is not None and parent.isValid()) or self.space is None else self.space.num_classes
+    def headers(self) -> Sequence[str]:
+        return self.tr("Id"), self.tr("Class"), self.tr("Share")
 
-    def columnCount(self, parent: Index | None = None) -> int:
-        return 0 if parent is not None and parent.isValid() else len(self._headers)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return self._headers[section]
-        return None
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if not index.isValid() or self.space is None:
-            return None
-        row, column = index.row(), index.column()
+    def cell(self, row: int, column: int, role: int) -> Any:
+        assert self.space is not None
         name = self.space.classes[row]
         match role:
             case Qt.ItemDataRole.DisplayRole:
@@ -54,57 +43,49 @@ class ClassesModel(QAbstractTableModel):
             case Qt.ItemDataRole.DecorationRole if column == 1:
                 return QColor(*self.space.palette[row])
             case Qt.ItemDataRole.TextAlignmentRole if column != 1:
-                return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                return NUMBER
         return None
 
 
-class ScoresModel(QAbstractTableModel):
+ScoreRow = tuple[str, float, float, Colour | None]  # class, IoU of A and of B in percent, the class' colour
+
+
+class ScoresModel(TableModel[ScoreRow]):
     """IoU of two models by class, and the difference; the last row is the mean."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._rows: list[tuple[str, float, float]] = []
-        self._palette: Sequence[Colour] = ()
-        self._headers = [self.tr("Class"), "A", "B", "B − A"]
+        self._titles = ("A", "B")
 
     def set_scores(self, first: Scores | None, second: Scores | None, palette: Sequence[Colour]) -> None:
-        self.beginResetModel()
-        self._palette, self._rows = palette, []
-        if first and second:
-            self._rows = [(n, first.per_class[n], second.per_class.get(n, math.nan)) for n in first.per_class]
-            self._rows.append((self.tr("mean IoU"), first.miou, second.miou))
-        self.endResetModel()
+        if not first or not second:
+            self.set_rows(())
+            return
+        colours = itertools.chain(palette, itertools.repeat(None))
+        rows: list[ScoreRow] = [
+            (name, score, second.per_class.get(name, math.nan), colour)
+            for (name, score), colour in zip(first.per_class.items(), colours, strict=False)
+        ]
+        self.set_rows([*rows, (self.tr("mean IoU"), first.miou, second.miou, None)])
 
     def set_titles(self, first: str, second: str) -> None:
-        self._headers[1:3] = [first, second]
+        self._titles = first, second
         self.headerDataChanged.emit(Qt.Orientation.Horizontal, 1, 2)
 
-    def rowCount(self, parent: Index | None = None) -> int:
-        return 0 if parent is not None and parent.isValid() else len(self._rows)
+    def headers(self) -> Sequence[str]:
+        return self.tr("Class"), *self._titles, "B − A"
 
-    def columnCount(self, parent: Index | None = None) -> int:
-        return 0 if parent is not None and parent.isValid() else len(self._headers)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return self._headers[section]
-        return None
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if not index.isValid():
-            return None
-        row, column = index.row(), index.column()
-        name, first, second = self._rows[row]
-        is_mean = row == len(self._rows) - 1
+    def cell(self, row: ScoreRow, column: int, role: int) -> Any:
+        name, first, second, colour = row
         match role:
             case Qt.ItemDataRole.DisplayRole:
                 return (name, _score(first), _score(second), _score(second - first, sign=True))[column]
-            case Qt.ItemDataRole.DecorationRole if column == 0 and not is_mean and row < len(self._palette):
-                return QColor(*self._palette[row])
+            case Qt.ItemDataRole.DecorationRole if column == 0 and colour is not None:
+                return QColor(*colour)
             case Qt.ItemDataRole.ForegroundRole if column == 3 and abs(second - first) >= 0.05:
                 return QColor(theme.GOOD if second > first else theme.BAD)
             case Qt.ItemDataRole.TextAlignmentRole if column:
-                return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                return NUMBER
         return None
 
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor
 
 from masktwins_gui import theme
-
-Index = QModelIndex | QPersistentModelIndex
+from masktwins_gui.models.tables import TableModel
+from masktwins_gui.plain_text import plain_tip
 
 
 @dataclass(frozen=True)
@@ -28,41 +28,20 @@ class ExportRow:
     samples: tuple[str, ...]
 
 
-class ExportsModel(QAbstractTableModel):
+class ExportsModel(TableModel[ExportRow]):
     """Rows of (tick, file, size, figures); only verified files get here."""
 
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.rows: tuple[ExportRow, ...] = ()
-        self._headers = ("", self.tr("File"), self.tr("Size"), self.tr("Loaded again and compared"))
+    def headers(self) -> Sequence[str]:
+        return "", self.tr("File"), self.tr("Size"), self.tr("Loaded again and compared")
 
-    def set_rows(self, rows: Sequence[ExportRow]) -> None:
-        self.beginResetModel()
-        self.rows = tuple(rows)
-        self.endResetModel()
-
-    def rowCount(self, parent: Index | None = None) -> int:
-        return 0 if parent is not None and parent.isValid() else len(self.rows)
-
-    def columnCount(self, parent: Index | None = None) -> int:
-        return 0 if parent is not None and parent.isValid() else len(self._headers)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return self._headers[section]
-        return None
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if not index.isValid():
-            return None
-        row = self.rows[index.row()]
+    def cell(self, row: ExportRow, column: int, role: int) -> Any:
         match role:
             case Qt.ItemDataRole.DisplayRole:
-                return ("✓", row.name, _size(row.num_bytes), self._figures(row))[index.column()]
-            case Qt.ItemDataRole.ForegroundRole if index.column() == 0:
+                return ("✓", row.name, _size(row.num_bytes), self._figures(row))[column]
+            case Qt.ItemDataRole.ForegroundRole if column == 0:
                 return QColor(theme.GOOD)
             case Qt.ItemDataRole.ToolTipRole:
-                return "\n".join(row.samples)
+                return plain_tip("\n".join(row.samples))
         return None
 
     def _figures(self, row: ExportRow) -> str:

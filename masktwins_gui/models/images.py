@@ -11,6 +11,7 @@ from PySide6.QtGui import QColor, QIcon, QImage, QPainter, QPixmap
 
 from core.dataset.folders import Pair
 from masktwins_gui import theme
+from masktwins_gui.plain_text import plain_tip
 
 Index = QModelIndex | QPersistentModelIndex
 THUMBNAIL = QSize(128, 96)
@@ -21,7 +22,6 @@ class ImagesModel(QAbstractListModel):
     """Pairs by name. `wanted` asks for the thumbnail of a row; `set_thumbnail` brings it."""
 
     wanted = Signal(int)
-    PairRole = Qt.ItemDataRole.UserRole + 1
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -75,11 +75,9 @@ class ImagesModel(QAbstractListModel):
             case Qt.ItemDataRole.DisplayRole:
                 return pair.name
             case Qt.ItemDataRole.ToolTipRole:
-                return str(pair.image) if pair.label is None else f"{pair.image}\n{pair.label}"
+                return plain_tip(str(pair.image) if pair.label is None else f"{pair.image}\n{pair.label}")
             case Qt.ItemDataRole.DecorationRole:
                 return self._thumbnail(row)
-            case self.PairRole:
-                return pair
         return None
 
     def _thumbnail(self, row: int) -> QIcon:

@@ -6,56 +6,38 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor
 
 from core.dataset.folders import Problem, Severity
 from masktwins_gui import theme
+from masktwins_gui.models.tables import TableModel
+from masktwins_gui.plain_text import plain_tip
 
-Index = QModelIndex | QPersistentModelIndex
 
-
-class ProblemsModel(QAbstractTableModel):
+class ProblemsModel(TableModel[Problem]):
     """One row per problem, errors first: severity, sentence, number of files."""
 
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.problems: tuple[Problem, ...] = ()
-        self._headers = (self.tr("Severity"), self.tr("Problem"), self.tr("Files"))
+    def headers(self) -> Sequence[str]:
+        return self.tr("Severity"), self.tr("Problem"), self.tr("Files")
 
     def set_problems(self, problems: Sequence[Problem]) -> None:
-        self.beginResetModel()
-        self.problems = tuple(sorted(problems, key=lambda p: p.severity is not Severity.ERROR))
-        self.endResetModel()
+        self.set_rows(sorted(problems, key=lambda p: p.severity is not Severity.ERROR))
 
     def num_errors(self) -> int:
-        return sum(p.severity is Severity.ERROR for p in self.problems)
+        return sum(p.severity is Severity.ERROR for p in self.rows)
 
     def paths(self, row: int) -> tuple[Path, ...]:
-        return self.problems[row].paths
+        return self.rows[row].paths
 
-    def rowCount(self, parent: Index | None = None) -> int:
-        return 0 if parent is not None and parent.isValid() else len(self.problems)
-
-    def columnCount(self, parent: Index | None = None) -> int:
-        return 0 if parent is not None and parent.isValid() else len(self._headers)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return self._headers[section]
-        return None
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if not index.isValid():
-            return None
-        problem = self.problems[index.row()]
-        is_error = problem.severity is Severity.ERROR
+    def cell(self, row: Problem, column: int, role: int) -> Any:
+        is_error = row.severity is Severity.ERROR
         match role:
             case Qt.ItemDataRole.DisplayRole:
                 word = self.tr("✕ Error") if is_error else self.tr("▲ Warning")
-                return (word, problem.message, len(problem.paths) or "")[index.column()]
-            case Qt.ItemDataRole.ForegroundRole if index.column() == 0:
+                return (word, row.message, len(row.paths) or "")[column]
+            case Qt.ItemDataRole.ForegroundRole if column == 0:
                 return QColor(theme.BAD if is_error else theme.WARN)
             case Qt.ItemDataRole.ToolTipRole:
-                return problem.message
+                return plain_tip(row.message)
         return None

@@ -11,6 +11,7 @@ from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistent
 
 from core.errors import ConfigError, RunError
 from core.runs.folder import RunFolder
+from masktwins_gui.plain_text import plain_tip
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -87,8 +88,6 @@ def is_held(folder: RunFolder) -> bool:
 class RunsModel(QAbstractListModel):
     """The project's runs, the newest first."""
 
-    InfoRole = Qt.ItemDataRole.UserRole + 1
-
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._runs: tuple[RunInfo, ...] = ()
@@ -115,9 +114,7 @@ class RunsModel(QAbstractListModel):
             case Qt.ItemDataRole.DisplayRole:
                 return f"{run.name} · {self.state_text(run)}"
             case Qt.ItemDataRole.ToolTipRole:
-                return str(run.path)
-            case self.InfoRole:
-                return run
+                return plain_tip(str(run.path))
         return None
 
     def state_text(self, run: RunInfo) -> str:

@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QProgressBar,
-    QPushButton,
     QScrollArea,
     QSplitter,
     QStackedWidget,
@@ -34,7 +33,9 @@ from masktwins_gui.models.problems import ProblemsModel
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.services import Handle, Jobs, TaskContext
 from masktwins_gui.models.states import PageState, RunState
+from masktwins_gui.plain_text import plain_tip
 from masktwins_gui.widgets.config_form import ConfigForm
+from masktwins_gui.widgets.controls import push_button
 from masktwins_gui.widgets.domain_card import DomainCard
 from masktwins_gui.widgets.empty_state import EmptyState
 from masktwins_gui.widgets.file_list import FileListDialog
@@ -90,19 +91,18 @@ class DataPage(QWidget):
         self._on_project(project.config)
 
     def _make_check(self) -> None:
-        self.check_button = QPushButton(self.tr("Check the data"))
-        self.check_button.setObjectName("data.check")
-        self.check_button.setToolTip(self.tr("Read every image and label and report what is wrong"))
-        self.cancel_button = QPushButton(self.tr("Cancel"))
-        self.cancel_button.setObjectName("data.cancel")
+        self.check_button = push_button(
+            "data.check", self.tr("Check the data"), self.tr("Read every image and label and report what is wrong")
+        )
+        self.cancel_button = push_button("data.cancel", self.tr("Cancel"), self.tr("Stop the check; nothing is lost"))
         self.progress = QProgressBar()
         self.progress.setObjectName("data.progress")
         self.problems = ProblemsModel(self)
         self.problem_table = plain_table("data.problems", self.tr("Problems"))
         self.problem_table.setModel(self.problems)
-        self.files_button = QPushButton(self.tr("Show files …"))
-        self.files_button.setObjectName("data.show_files")
-        self.files_button.setToolTip(self.tr("The files that the chosen problem concerns"))
+        self.files_button = push_button(
+            "data.show_files", self.tr("Show files …"), self.tr("List the files that the chosen problem concerns")
+        )
         self.verdict = theme.label("", "muted")
         self.verdict.setWordWrap(True)
 
@@ -316,7 +316,7 @@ class DataPage(QWidget):
         self._check = None
         self._set_checking(False)
         self.verdict.setText(self.tr("The check broke off: {0}").format(message))
-        self.verdict.setToolTip(details)
+        self.verdict.setToolTip(plain_tip(details))
         theme.set_role(self.verdict, "error")
         self.state_changed.emit(PageState.ATTENTION, 1)
 
@@ -362,7 +362,7 @@ class DataPage(QWidget):
     def _show_files(self, *_: object) -> None:
         row = self.problem_table.currentIndex().row()
         if row >= 0 and self.problems.paths(row):
-            problem = self.problems.problems[row]
+            problem = self.problems.rows[row]
             dialog = FileListDialog(
                 problem.message, problem.paths, is_error=problem.severity is Severity.ERROR, parent=self
             )

@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QScrollArea,
     QSplitter,
     QStackedWidget,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -27,6 +26,7 @@ from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.services import Jobs, TaskContext
 from masktwins_gui.models.states import PageState, RunState
 from masktwins_gui.widgets.config_form import ConfigForm
+from masktwins_gui.widgets.controls import tool_button
 from masktwins_gui.widgets.empty_state import EmptyState
 from masktwins_gui.widgets.image_view import ImageView, Viewport
 from masktwins_gui.widgets.mask_advice import MaskAdvice
@@ -105,11 +105,11 @@ class MasksPage(QWidget):
         self.views["together"].set_caption(together)
 
     def _make_buttons(self) -> None:
-        self.previous = _button("masks.previous", "left", self.tr("Previous image (←)"))
-        self.next = _button("masks.next", "right", self.tr("Next image (→)"))
-        self.reroll = _button("masks.reroll", "reroll", self.tr("Draw new masks (R)"), self.tr("Re-roll"))
-        self.undo = _button("masks.undo", "undo", self.tr("Undo the last change (Ctrl+Z)"))
-        self.redo = _button("masks.redo", "redo", self.tr("Redo (Ctrl+Shift+Z)"))
+        self.previous = tool_button("masks.previous", "left", self.tr("Previous image (←)"))
+        self.next = tool_button("masks.next", "right", self.tr("Next image (→)"))
+        self.reroll = tool_button("masks.reroll", "reroll", self.tr("Draw new masks (R)"), self.tr("Re-roll"))
+        self.undo = tool_button("masks.undo", "undo", self.tr("Undo the last change (Ctrl+Z)"))
+        self.redo = tool_button("masks.redo", "redo", self.tr("Redo (Ctrl+Shift+Z)"))
         self.previous.setShortcut(Qt.Key.Key_Left)
         self.next.setShortcut(Qt.Key.Key_Right)
         self.reroll.setShortcut(Qt.Key.Key_R)
@@ -262,15 +262,3 @@ class MasksPage(QWidget):
     def _update_history(self) -> None:
         self.undo.setEnabled(self._project.can_undo)
         self.redo.setEnabled(self._project.can_redo)
-
-
-def _button(name: str, icon: str, tip: str, text: str = "") -> QToolButton:
-    button = QToolButton()
-    button.setObjectName(name)
-    button.setToolTip(tip)
-    button.setAccessibleName(tip)
-    theme.set_icon(button, icon)
-    if text:
-        button.setText(text)
-        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-    return button

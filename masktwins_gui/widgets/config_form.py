@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from PySide6.QtCore import QSignalBlocker, Qt
-from PySide6.QtWidgets import QFormLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
 
 from core.configuration import settings
 from core.configuration.config import RunConfig
@@ -14,6 +14,8 @@ from core.errors import ConfigError
 from masktwins_gui import theme
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.relevance import ENCODERS, idle_reason
+from masktwins_gui.plain_text import plain_tip
+from masktwins_gui.widgets.controls import fold_button
 from masktwins_gui.widgets.editors import Editor, TextEditor, make_editor
 
 LONG_TITLE = 22  # characters; longer ones are wrapped, else they push the fields out of a narrow form
@@ -38,13 +40,9 @@ class ConfigForm(QWidget):
         self._form, self._advanced = _form(), _form()
         self._folded = QWidget()
         self._folded.setLayout(self._advanced)
-        self.more = QToolButton()
-        self.more.setObjectName(f"{name}.advanced")
-        self.more.setText(self.tr("Advanced"))
-        self.more.setToolTip(self.tr("Show the settings that rarely need changing"))
-        self.more.setCheckable(True)
-        self.more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.more.setArrowType(Qt.ArrowType.RightArrow)
+        self.more = fold_button(
+            f"{name}.advanced", self.tr("Advanced"), self.tr("Show the settings that rarely need changing")
+        )
 
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -57,20 +55,20 @@ class ConfigForm(QWidget):
         for setting in listed:
             self._add(setting, headed=headed)
         self.more.setVisible(self._advanced.rowCount() > 0)
-        self._fold(False)
+        self._folded.hide()
 
-        self.more.toggled.connect(self._fold)
+        self.more.toggled.connect(self._folded.setVisible)
         project.changed.connect(self.refresh)
         self.refresh(project.config)
 
     def _add(self, setting: Setting, *, headed: bool) -> None:
         editor = make_editor(setting)
         editor.setObjectName(setting.path)
-        editor.setToolTip(setting.description)
+        editor.setToolTip(plain_tip(setting.description))
         editor.setAccessibleName(setting.title)
         editor.setAccessibleDescription(setting.description)
-        label = QLabel(setting.title)
-        label.setToolTip(setting.description)
+        label = theme.label(setting.title)
+        label.setToolTip(plain_tip(setting.description))
         label.setWordWrap(len(setting.title) > LONG_TITLE)
         label.setBuddy(editor)
         self._labels[setting.path] = label
@@ -132,7 +130,7 @@ class ConfigForm(QWidget):
             elif idle:
                 tip = self.tr("{0} (no effect now: {1})").format(tip, idle)
             editor.setEnabled(not fixed and not idle)
-            editor.setToolTip(tip)
+            editor.setToolTip(plain_tip(tip))
             self._labels[path].setEnabled(not idle)
 
     def errors(self) -> dict[str, str]:
@@ -155,10 +153,6 @@ class ConfigForm(QWidget):
             label.setText(text)
             label.setVisible(bool(text))
             self.editors[path].set_invalid(bool(text))
-
-    def _fold(self, opened: bool) -> None:
-        self._folded.setVisible(opened)
-        self.more.setArrowType(Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow)
 
 
 def _form() -> QFormLayout:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFontDatabase, QGuiApplication
-from PySide6.QtWidgets import QDialog, QDialogButtonBox, QPlainTextEdit, QPushButton, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QDialogButtonBox, QPlainTextEdit, QVBoxLayout, QWidget
 
 from masktwins_gui import theme
+from masktwins_gui.widgets.controls import fold_button, push_button
 
 
 class ErrorDialog(QDialog):
@@ -26,12 +27,7 @@ class ErrorDialog(QDialog):
         hint = theme.label(advice, "muted")
         for label in (heading, self.message, hint):
             label.setWordWrap(True)
-        self.more = QToolButton()
-        self.more.setObjectName("error.more")
-        self.more.setText(self.tr("Details"))
-        self.more.setCheckable(True)
-        self.more.setArrowType(Qt.ArrowType.RightArrow)
-        self.more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.more = fold_button("error.more", self.tr("Details"), self.tr("Show what the program was doing"))
         self.details = QPlainTextEdit(details)
         self.details.setObjectName("error.details")
         self.details.setReadOnly(True)
@@ -39,8 +35,9 @@ class ErrorDialog(QDialog):
         self.details.setMinimumHeight(180)
         self.details.hide()
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        self.copy = QPushButton(self.tr("Copy everything"))
-        self.copy.setObjectName("error.copy")
+        self.copy = push_button(
+            "error.copy", self.tr("Copy everything"), self.tr("Copy the message and the details to the clipboard")
+        )
         buttons.addButton(self.copy, QDialogButtonBox.ButtonRole.ActionRole)
         layout = QVBoxLayout(self)
         layout.setSpacing(10)
@@ -54,5 +51,4 @@ class ErrorDialog(QDialog):
 
     def _unfold(self, opened: bool) -> None:
         self.details.setVisible(opened)
-        self.more.setArrowType(Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow)
         self.adjustSize()

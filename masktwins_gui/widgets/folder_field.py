@@ -6,9 +6,11 @@ from pathlib import Path
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from masktwins_gui import theme
+from masktwins_gui.plain_text import plain_tip
+from masktwins_gui.widgets.controls import tool_button
 
 
 def dropped_folders(event: QDropEvent | QDragEnterEvent) -> list[Path]:
@@ -26,7 +28,7 @@ class FolderField(QWidget):
         super().__init__(parent)
         self.setObjectName(name)
         self.setAcceptDrops(True)
-        self.setToolTip(description)
+        self.setToolTip(plain_tip(description))
         self._path: Path | None = None
         self._title = title
 
@@ -36,11 +38,8 @@ class FolderField(QWidget):
         self.line.setPlaceholderText(self.tr("Drop a folder here, or browse"))
         self.line.setAcceptDrops(False)  # drops go to the whole field
         self.line.setClearButtonEnabled(True)
-        self.browse = QToolButton()
-        self.browse.setObjectName(f"{name}.browse")
+        self.browse = tool_button(f"{name}.browse", "folder", self.tr("Choose the folder in a dialog"))
         self.browse.setAccessibleName(self.tr("Browse for {0}").format(title))
-        self.browse.setToolTip(self.tr("Choose the folder in a dialog"))
-        theme.set_icon(self.browse, "folder")
         self.heading = theme.label(title, "heading")
         self.note = theme.label("", "muted")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from core.checking.suggest import Suggestion, suggest
 from core.configuration.config import RunConfig
@@ -10,6 +10,8 @@ from masktwins_gui import theme
 from masktwins_gui.models.dataset import DatasetModel
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.services import Jobs, TaskContext
+from masktwins_gui.plain_text import plain_tip
+from masktwins_gui.widgets.controls import push_button
 
 
 class MaskAdvice(QFrame):
@@ -25,9 +27,11 @@ class MaskAdvice(QFrame):
         self.reason = theme.label("", "muted")
         self.reason.setObjectName("masks.suggestion.reason")
         self.reason.setWordWrap(True)
-        self.apply = QPushButton(self.tr("Apply"))
-        self.apply.setObjectName("masks.suggestion.apply")
-        self.apply.setToolTip(self.tr("Set block size and ratio to these values; Undo takes it back"))
+        self.apply = push_button(
+            "masks.suggestion.apply",
+            self.tr("Apply"),
+            self.tr("Set block size and ratio to these values; Undo takes it back"),
+        )
         row = QHBoxLayout()
         row.addWidget(self.heading, 1)
         row.addWidget(self.apply)
@@ -99,7 +103,7 @@ class MaskAdvice(QFrame):
 
     def _failed(self, message: str, details: str) -> None:
         self.reason.setText(message)
-        self.reason.setToolTip(details)
+        self.reason.setToolTip(plain_tip(details))
 
 
 def _holds(config: RunConfig, found: Suggestion) -> bool:

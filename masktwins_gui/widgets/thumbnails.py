@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QSignalBlocker, QSize, Qt
 from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QListView, QSlider, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QListView, QVBoxLayout, QWidget
 
 from masktwins_gui import theme
 from masktwins_gui.models.dataset import DatasetModel
@@ -12,6 +12,7 @@ from masktwins_gui.models.images import THUMBNAIL, ImagesModel
 from masktwins_gui.models.pictures import thumbnail
 from masktwins_gui.models.services import Jobs
 from masktwins_gui.widgets.class_legend import ClassLegend
+from masktwins_gui.widgets.controls import combo, slider
 
 
 class ThumbnailPanel(QWidget):
@@ -20,15 +21,8 @@ class ThumbnailPanel(QWidget):
     def __init__(self, dataset: DatasetModel, jobs: Jobs, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._dataset, self._jobs = dataset, jobs
-        self.role = QComboBox()
-        self.role.setObjectName("data.images.role")
-        self.role.setAccessibleName(self.tr("Which images"))
-        self.opacity = QSlider(Qt.Orientation.Horizontal)
-        self.opacity.setObjectName("data.images.opacity")
-        self.opacity.setAccessibleName(self.tr("Opacity of the labels"))
-        self.opacity.setToolTip(self.tr("Opacity of the labels"))
-        self.opacity.setRange(0, 100)
-        self.opacity.setValue(50)
+        self.role = combo("data.images.role", self.tr("Which images"))
+        self.opacity = slider("data.images.opacity", self.tr("Opacity of the labels"), 50)
         self.opacity.setMaximumWidth(120)
         self.count = theme.label("", "muted")
         self.images = ImagesModel(self)
@@ -57,7 +51,7 @@ class ThumbnailPanel(QWidget):
         top = QHBoxLayout()
         top.addWidget(self.role)
         top.addWidget(self.count, 1)
-        top.addWidget(QLabel(self.tr("Labels")))
+        top.addWidget(theme.label(self.tr("Labels")))
         top.addWidget(self.opacity)
         layout = QVBoxLayout(self)
         layout.addLayout(top)

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from core.pixels import Normalisation, to_bytes
+from core.pixels import Normalisation, evenly_spaced, shrunk, to_bytes
 
 
 def test_round_trip_on_arrays_and_tensors():
@@ -19,3 +19,16 @@ def test_the_mean_colour_is_zero():
 
 def test_bytes_are_rounded_and_clamped():
     assert to_bytes(np.array([-1.0, 0.0, 0.5, 1.0, 2.0])).tolist() == [0, 0, 128, 255, 255]
+
+
+def test_evenly_spaced_keeps_both_ends():
+    assert evenly_spaced("abcdefg", 3) == ["a", "d", "g"]
+    assert evenly_spaced("ab", 5) == ["a", "b"]
+    assert evenly_spaced("", 5) == []
+
+
+def test_only_larger_images_are_shrunk():
+    image = np.zeros((30, 60, 3), np.uint8)
+    assert shrunk(image, 20).shape == (10, 20, 3)
+    assert shrunk(image[:, :2], 3).shape == (3, 1, 3)  # no side vanishes
+    assert shrunk(image, 60) is image

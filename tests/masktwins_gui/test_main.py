@@ -11,6 +11,7 @@ import pytest
 from core.configuration import settings
 from core.runs.folder import RunFolder
 from masktwins_gui import __main__ as program
+from masktwins_gui import system_libraries
 
 OPEN_AND_CLOSE = """
 import os, sys
@@ -65,6 +66,37 @@ def test_a_signal_to_end_stops_the_run_with_a_checkpoint(number, project_file, t
     assert process.returncode == 0, error
     assert run.status()["state"] == "stopped"
     assert run.checkpoints()[-1].step == run.status()["step"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems bring these libraries along")
+@pytest.mark.parametrize(
+    ("environment", "absent", "words"),
+    [
+        ({"DISPLAY": ":0"}, "libxcb-cursor.so.0", "libxcb-cursor0"),
+        ({"DISPLAY": ":0"}, "libGL.so.1", "libgl1"),
+        ({"WAYLAND_DISPLAY": "wayland-0"}, "libEGL.so.1", "libegl1"),
+        ({"QT_QPA_PLATFORM": "offscreen"}, "libEGL.so.1", "libegl1"),
+        ({}, "", "no display"),
+    ],
+)
+def test_a_window_that_cannot_open_says_why_and_what_to_do(monkeypatch, capsys, environment, absent, words):
+    complain = system_libraries.complaint
+    monkeypatch.setattr(system_libraries.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(system_libraries, "missing", lambda names: [name for name in names if name == absent])
+    monkeypatch.setattr(program, "complaint", lambda: complain(environment))
+    assert program.main([]) == 1  # Qt was not asked: it would have ended the process
+    told = capsys.readouterr().err
+    assert absent in told
+    assert words in told
+    assert (f"sudo apt-get update && sudo apt-get install -y {words}" in told) == bool(absent)
+
+
+def test_wayland_and_offscreen_need_no_x11(monkeypatch):
+    monkeypatch.setattr(system_libraries, "missing", lambda names: [name for name in names if "xcb" in name])
+    for environment in ({"WAYLAND_DISPLAY": "wayland-0", "DISPLAY": ":0"}, {"QT_QPA_PLATFORM": "offscreen"}):
+        assert system_libraries.complaint(environment, "linux") == ""
+    assert "libxcb" in system_libraries.complaint({"DISPLAY": ":0"}, "linux")
+    assert system_libraries.complaint({}, "win32") == ""
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ def test_a_missing_folder_is_a_problem(page, qtbot, small_data, tmp_path):
     page._project.change({"data.source_images": tmp_path / "gone", "data.target_images": small_data.data.target_images})
     qtbot.waitUntil(lambda: page.problems.num_errors() > 0)
     assert page.fields["source_images"].note.text() == "not found"
-    assert "gone" in page.problems.problems[0].message
+    assert "gone" in page.problems.rows[0].message
     assert page.states[-1][0] is PageState.ATTENTION
     assert not page.check_button.isEnabled()
 

@@ -1,5 +1,6 @@
 """The folder field, the rail, the curves, the status bar, the previews, the dialogs."""
 
+import ast
 import math
 import re
 from pathlib import Path
@@ -10,9 +11,11 @@ from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QFileDialog
 
+import resources
 from core.checking.check import check
 from masktwins_gui import theme
 from masktwins_gui.device_probe import parse
+from masktwins_gui.main_window import PAGES
 from masktwins_gui.models.curves import CurveStore, Mark
 from masktwins_gui.models.previews import PreviewHistory
 from masktwins_gui.models.states import PageState, RunState
@@ -242,10 +245,22 @@ def test_the_device_is_read_from_the_doctor():
     assert "doctor" in reason
 
 
-def test_every_icon_that_is_used_exists_and_themes_differ(qapp):
-    sources = Path(theme.__file__).parent.rglob("*.py")
-    used = {name for path in sources for name in re.findall(r'set_icon\([^"\n]*"(\w+)"', path.read_text("utf-8"))}
-    assert len(used) >= 3
-    for name in used | {"data", "masks", "train", "inspect", "export"}:
-        dark = theme.pixmap(name, qapp.palette().windowText().color(), 24).toImage()
-        assert any(dark.pixelColor(x, y).alpha() for x in range(24) for y in range(24)), name
+ICON_CALLS = {"set_icon", "tool_button", "icon", "pixmap", "EmptyState", "_button", "_tool"}
+
+
+def words_in_icon_calls():
+    """Every word among the arguments of the calls that take an icon's name."""
+    for path in Path(theme.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            name = getattr(node.func, "attr", getattr(node.func, "id", "")) if isinstance(node, ast.Call) else ""
+            if name in ICON_CALLS:
+                yield from (w.value for a in node.args for w in ast.walk(a) if isinstance(w, ast.Constant))
+
+
+def test_every_icon_is_used_and_drawn(qapp):
+    icons = {path.stem for path in (Path(resources.__file__).parent / "icons").glob("*.svg")}
+    used = {*words_in_icon_calls(), *PAGES}
+    assert icons - used == set()
+    for name in icons:
+        drawn = theme.pixmap(name, qapp.palette().windowText().color(), 24).toImage()
+        assert any(drawn.pixelColor(x, y).alpha() for x in range(24) for y in range(24)), name
