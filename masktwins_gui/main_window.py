@@ -334,6 +334,7 @@ class MainWindow(QMainWindow):
             self._question.raise_()
             return
         box = QMessageBox(self)
+        box.setTextFormat(Qt.TextFormat.PlainText)
         box.setObjectName("window.close_question")
         box.setIcon(QMessageBox.Icon.Question)
         box.setWindowTitle(self.tr("A run is training"))

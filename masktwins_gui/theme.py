@@ -198,7 +198,9 @@ def set_role(widget: QWidget, role: str) -> None:
 
 
 def label(text: str, role: str = "", parent: QWidget | None = None) -> QLabel:
+    """Make a label that shows `text` as it is, never as HTML: it may hold the name of a file or of a class."""
     made = QLabel(text, parent)
+    made.setTextFormat(Qt.TextFormat.PlainText)
     if role:
         made.setProperty("role", role)
     return made

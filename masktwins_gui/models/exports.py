@@ -10,6 +10,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersisten
 from PySide6.QtGui import QColor
 
 from masktwins_gui import theme
+from masktwins_gui.plain_text import plain_tip
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -62,7 +63,7 @@ class ExportsModel(QAbstractTableModel):
             case Qt.ItemDataRole.ForegroundRole if index.column() == 0:
                 return QColor(theme.GOOD)
             case Qt.ItemDataRole.ToolTipRole:
-                return "\n".join(row.samples)
+                return plain_tip("\n".join(row.samples))
         return None
 
     def _figures(self, row: ExportRow) -> str:

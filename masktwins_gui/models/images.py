@@ -11,6 +11,7 @@ from PySide6.QtGui import QColor, QIcon, QImage, QPainter, QPixmap
 
 from core.dataset.folders import Pair
 from masktwins_gui import theme
+from masktwins_gui.plain_text import plain_tip
 
 Index = QModelIndex | QPersistentModelIndex
 THUMBNAIL = QSize(128, 96)
@@ -75,7 +76,7 @@ class ImagesModel(QAbstractListModel):
             case Qt.ItemDataRole.DisplayRole:
                 return pair.name
             case Qt.ItemDataRole.ToolTipRole:
-                return str(pair.image) if pair.label is None else f"{pair.image}\n{pair.label}"
+                return plain_tip(str(pair.image) if pair.label is None else f"{pair.image}\n{pair.label}")
             case Qt.ItemDataRole.DecorationRole:
                 return self._thumbnail(row)
             case self.PairRole:

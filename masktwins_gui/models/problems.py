@@ -11,6 +11,7 @@ from PySide6.QtGui import QColor
 
 from core.dataset.folders import Problem, Severity
 from masktwins_gui import theme
+from masktwins_gui.plain_text import plain_tip
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -57,5 +58,5 @@ class ProblemsModel(QAbstractTableModel):
             case Qt.ItemDataRole.ForegroundRole if index.column() == 0:
                 return QColor(theme.BAD if is_error else theme.WARN)
             case Qt.ItemDataRole.ToolTipRole:
-                return problem.message
+                return plain_tip(problem.message)
         return None

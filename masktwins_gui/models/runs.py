@@ -11,6 +11,7 @@ from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistent
 
 from core.errors import ConfigError, RunError
 from core.runs.folder import RunFolder
+from masktwins_gui.plain_text import plain_tip
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -115,7 +116,7 @@ class RunsModel(QAbstractListModel):
             case Qt.ItemDataRole.DisplayRole:
                 return f"{run.name} · {self.state_text(run)}"
             case Qt.ItemDataRole.ToolTipRole:
-                return str(run.path)
+                return plain_tip(str(run.path))
             case self.InfoRole:
                 return run
         return None

@@ -34,6 +34,7 @@ from masktwins_gui.models.problems import ProblemsModel
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.services import Handle, Jobs, TaskContext
 from masktwins_gui.models.states import PageState, RunState
+from masktwins_gui.plain_text import plain_tip
 from masktwins_gui.widgets.config_form import ConfigForm
 from masktwins_gui.widgets.domain_card import DomainCard
 from masktwins_gui.widgets.empty_state import EmptyState
@@ -316,7 +317,7 @@ class DataPage(QWidget):
         self._check = None
         self._set_checking(False)
         self.verdict.setText(self.tr("The check broke off: {0}").format(message))
-        self.verdict.setToolTip(details)
+        self.verdict.setToolTip(plain_tip(details))
         theme.set_role(self.verdict, "error")
         self.state_changed.emit(PageState.ATTENTION, 1)
 

@@ -31,6 +31,7 @@ from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.runs import RunInfo, RunsModel
 from masktwins_gui.models.services import ExportRequest, Handle, Inference, ModelChoice
 from masktwins_gui.models.states import PageState
+from masktwins_gui.plain_text import plain_tip
 from masktwins_gui.widgets.empty_state import EmptyState
 from masktwins_gui.widgets.folder_field import FolderField
 
@@ -295,7 +296,7 @@ class ExportPage(QWidget):
     def _failed(self, message: str, details: str) -> None:
         self._set_busy(False)
         self.verdict.setText(message)
-        self.verdict.setToolTip(details)
+        self.verdict.setToolTip(plain_tip(details))
         theme.set_role(self.verdict, "error")
         self.state_changed.emit(PageState.ATTENTION, 1)
 
@@ -331,7 +332,7 @@ def _combo(name: str, title: str) -> QComboBox:
     combo = QComboBox()
     combo.setObjectName(name)
     combo.setAccessibleName(title)
-    combo.setToolTip(title)
+    combo.setToolTip(plain_tip(title))
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     combo.setMinimumContentsLength(20)
     return combo
@@ -340,6 +341,6 @@ def _combo(name: str, title: str) -> QComboBox:
 def _check(name: str, title: str, tip: str) -> QCheckBox:
     box = QCheckBox(title)
     box.setObjectName(name)
-    box.setToolTip(tip)
+    box.setToolTip(plain_tip(tip))
     box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
     return box

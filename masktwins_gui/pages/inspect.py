@@ -37,6 +37,7 @@ from masktwins_gui.models.services import (
     PredictRequest,
 )
 from masktwins_gui.models.states import PageState
+from masktwins_gui.plain_text import plain_tip
 from masktwins_gui.widgets.class_legend import ClassLegend
 from masktwins_gui.widgets.compare_view import CompareView
 from masktwins_gui.widgets.empty_state import EmptyState
@@ -308,7 +309,7 @@ class InspectPage(QWidget):
         self.compare.show_prediction(None)  # no stale overlay beside an error
         self.compare.set_hint("")
         self.problem.setText(message)
-        self.problem.setToolTip(details)
+        self.problem.setToolTip(plain_tip(details))
         self.problem.show()
 
     # Measuring ---------------------------------------------------------------------------------
@@ -335,7 +336,7 @@ class InspectPage(QWidget):
         self._end_measuring()
         self.panel.scores.set_scores(None, None, ())
         self.problem.setText(message)
-        self.problem.setToolTip(details)
+        self.problem.setToolTip(plain_tip(details))
         self.problem.show()
 
     def _cancel_measure(self) -> None:
@@ -364,7 +365,7 @@ def _combo(name: str, title: str) -> QComboBox:
     combo = QComboBox()
     combo.setObjectName(name)
     combo.setAccessibleName(title)
-    combo.setToolTip(title)
+    combo.setToolTip(plain_tip(title))
     combo.setMinimumContentsLength(9)
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     return combo
@@ -373,7 +374,7 @@ def _combo(name: str, title: str) -> QComboBox:
 def _tool(name: str, icon: str, tip: str) -> QToolButton:
     button = QToolButton()
     button.setObjectName(name)
-    button.setToolTip(tip)
+    button.setToolTip(plain_tip(tip))
     button.setAccessibleName(tip)
     theme.set_icon(button, icon)
     return button

@@ -26,6 +26,7 @@ from masktwins_gui.models.pictures import Twins, draw_twins
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.services import Jobs, TaskContext
 from masktwins_gui.models.states import PageState, RunState
+from masktwins_gui.plain_text import plain_tip
 from masktwins_gui.widgets.config_form import ConfigForm
 from masktwins_gui.widgets.empty_state import EmptyState
 from masktwins_gui.widgets.image_view import ImageView, Viewport
@@ -267,7 +268,7 @@ class MasksPage(QWidget):
 def _button(name: str, icon: str, tip: str, text: str = "") -> QToolButton:
     button = QToolButton()
     button.setObjectName(name)
-    button.setToolTip(tip)
+    button.setToolTip(plain_tip(tip))
     button.setAccessibleName(tip)
     theme.set_icon(button, icon)
     if text:

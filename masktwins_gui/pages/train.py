@@ -34,6 +34,7 @@ from masktwins_gui.models.previews import PreviewHistory
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.runs import RunInfo, RunsModel
 from masktwins_gui.models.states import PageState, RunState
+from masktwins_gui.plain_text import plain_tip
 from masktwins_gui.widgets.config_form import ConfigForm
 from masktwins_gui.widgets.curves import CurvePanel
 from masktwins_gui.widgets.described import describe_entries
@@ -125,7 +126,7 @@ class TrainPage(QWidget):
         self.preset.addItem(self.tr("Preset …"))
         for name, description in settings.presets().items():
             self.preset.addItem(name.capitalize(), name)
-            self.preset.setItemData(self.preset.count() - 1, description, Qt.ItemDataRole.ToolTipRole)
+            self.preset.setItemData(self.preset.count() - 1, plain_tip(description), Qt.ItemDataRole.ToolTipRole)
         describe_entries(self.preset)
         self.run_name = QLineEdit("run")
         self.run_name.setObjectName("train.run_name")
@@ -235,7 +236,7 @@ class TrainPage(QWidget):
 
     def show_message(self, text: str) -> None:
         self.message.setText(text)
-        self.message.setToolTip(text)
+        self.message.setToolTip(plain_tip(text))
         self.log.appendPlainText(text)
 
     def show_warning(self, event: Warned) -> None:
@@ -284,7 +285,7 @@ class TrainPage(QWidget):
         elif self._dataset.num_errors:
             reason = self.tr("The data have errors that block the training: see the Data page")
         self.start.setEnabled(not self.state.active and not reason)
-        self.start.setToolTip(reason or self.tr("Train with these settings as a new run (F5)"))
+        self.start.setToolTip(plain_tip(reason or self.tr("Train with these settings as a new run (F5)")))
         if self.state.active:
             self.state_changed.emit(PageState.RUNNING, 0)
         elif self.state is RunState.FAILED:
@@ -354,7 +355,7 @@ def _button(name: str, icon: str, text: str, tip: str) -> QToolButton:
     button.setObjectName(name)
     button.setText(text)
     button.setAccessibleName(text)
-    button.setToolTip(tip)
+    button.setToolTip(plain_tip(tip))
     button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
     theme.set_icon(button, icon)
     return button

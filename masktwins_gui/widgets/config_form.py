@@ -14,6 +14,7 @@ from core.errors import ConfigError
 from masktwins_gui import theme
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.relevance import ENCODERS, idle_reason
+from masktwins_gui.plain_text import plain_tip
 from masktwins_gui.widgets.editors import Editor, TextEditor, make_editor
 
 LONG_TITLE = 22  # characters; longer ones are wrapped, else they push the fields out of a narrow form
@@ -66,11 +67,11 @@ class ConfigForm(QWidget):
     def _add(self, setting: Setting, *, headed: bool) -> None:
         editor = make_editor(setting)
         editor.setObjectName(setting.path)
-        editor.setToolTip(setting.description)
+        editor.setToolTip(plain_tip(setting.description))
         editor.setAccessibleName(setting.title)
         editor.setAccessibleDescription(setting.description)
-        label = QLabel(setting.title)
-        label.setToolTip(setting.description)
+        label = theme.label(setting.title)
+        label.setToolTip(plain_tip(setting.description))
         label.setWordWrap(len(setting.title) > LONG_TITLE)
         label.setBuddy(editor)
         self._labels[setting.path] = label
@@ -132,7 +133,7 @@ class ConfigForm(QWidget):
             elif idle:
                 tip = self.tr("{0} (no effect now: {1})").format(tip, idle)
             editor.setEnabled(not fixed and not idle)
-            editor.setToolTip(tip)
+            editor.setToolTip(plain_tip(tip))
             self._labels[path].setEnabled(not idle)
 
     def errors(self) -> dict[str, str]:

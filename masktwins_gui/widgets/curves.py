@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from html import escape
+
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, Qt
 from PySide6.QtGui import QColor, QPalette
-from PySide6.QtWidgets import QApplication, QCheckBox, QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QCheckBox, QHBoxLayout, QSlider, QVBoxLayout, QWidget
 
 from masktwins_gui import theme
 from masktwins_gui.models.curves import CurveStore
+from masktwins_gui.plain_text import plain_tip
 from masktwins_gui.widgets.flow import FlowLayout
 
 pg.setConfigOptions(imageAxisOrder="row-major", antialias=False)
@@ -58,8 +61,7 @@ class CurvePanel(QWidget):
         self._cursor = pg.InfiniteLine(angle=90)
         self._cursor.hide()
         self._item.addItem(self._cursor, ignoreBounds=True)
-        self.readout = QLabel("")
-        self.readout.setProperty("role", "muted")
+        self.readout = theme.label("", "muted")
         self.readout.setTextFormat(Qt.TextFormat.RichText)
         self.readout.setMinimumWidth(10)
         self.log_box = QCheckBox(self.tr("log"))
@@ -121,7 +123,7 @@ class CurvePanel(QWidget):
         box = QCheckBox(f"{words} ┅" if turn else words)
         box.setObjectName(f"{self.objectName()}.{name}")
         box.setChecked(True)
-        box.setToolTip(self.tr("Show or hide {0}").format(words))
+        box.setToolTip(plain_tip(self.tr("Show or hide {0}").format(words)))
         box.setStyleSheet(f"QCheckBox {{ color: {colour.name()}; font-weight: 600; }}")
         box.toggled.connect(lambda shown, name=name: self._show(name, shown))
         self._boxes[name], self._colours[name] = box, colour.name()
@@ -177,12 +179,12 @@ class CurvePanel(QWidget):
                 continue
             at = series.x[index] if at is None else at
             colour = self._colours[name]
-            words = name.replace("_", " ")
+            words = escape(name.replace("_", " "))
             parts.append(f'<span style="color:{colour}">{words} {series.smooth[index]:.4g}</span>')
         if at is None:
             return ""
         low, high = self.plot.getViewBox().viewRange()[0]
-        near = [m.text for m in self._store.marks if abs(m.step - step) < (high - low) / 60]
+        near = [escape(m.text) for m in self._store.marks if abs(m.step - step) < (high - low) / 60]
         return " &nbsp; ".join([self.tr("step {0}").format(f"{at:.0f}"), *parts, *near[:1]])
 
     # Theme -------------------------------------------------------------------------------------

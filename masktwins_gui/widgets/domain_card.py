@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QApplication, QFrame, QGridLayout, QHBoxLayout, QL
 
 from core.checking.statistics import DomainGap, DomainStatistics, Statistics
 from masktwins_gui import theme
+from masktwins_gui.plain_text import plain_tip
 
 CHANNELS = ("#e05252", "#3fa870", "#3d8fd9")
 
@@ -67,7 +68,7 @@ class DomainCard(QWidget):
         for row, (key, title) in enumerate(rows, start=1):
             self._grid.addWidget(theme.label(title, "muted"), row, 0)
             for column in (1, 2, 3):
-                cell = QLabel("–")
+                cell = theme.label("–")
                 self._cells[key, column] = cell
                 self._grid.addWidget(cell, row, column)
         self._grid.setColumnStretch(3, 1)
@@ -96,7 +97,8 @@ class DomainCard(QWidget):
         size = f"{width} × {height}"
         self._cells["images", column].setText(str(domain.num_images))
         self._cells["size", column].setText(self.tr("{0} (and {1} others)").format(size, others) if others else size)
-        self._cells["size", column].setToolTip(self.tr("{0} of {1} images").format(number, domain.num_read))
+        tip = self.tr("{0} of {1} images").format(number, domain.num_read)
+        self._cells["size", column].setToolTip(plain_tip(tip))
         self._cells["brightness", column].setText(f"{domain.brightness_mean:.0f} ± {domain.brightness_spread:.0f}")
         self._cells["contrast", column].setText(f"{domain.brightness_std:.0f}")
         self._cells["saturation", column].setText(f"{domain.saturation:.2f}")

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QLineEdit, QSlider, QSpinBox, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLineEdit, QSlider, QSpinBox, QWidget
 
 from core.configuration.choices import Architecture
 from core.configuration.settings import Setting
 from core.labels import built_in_names
+from masktwins_gui import theme
 from masktwins_gui.models.relevance import ENCODERS
 from masktwins_gui.widgets.folder_field import FolderField
 
@@ -157,7 +158,7 @@ class TextEditor(Editor):
         self.line.editingFinished.connect(self._finished)
         self._shown = ""
         if setting.unit:
-            self._row.addWidget(QLabel(setting.unit))
+            self._row.addWidget(theme.label(setting.unit))
 
     def _finished(self) -> None:
         if self.line.text() != self._shown:

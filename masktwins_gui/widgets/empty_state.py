@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, Qt, Signal, SignalInstance
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from masktwins_gui import theme
 
@@ -28,7 +28,7 @@ class EmptyState(QWidget):
         super().__init__(parent)
         self.setObjectName(name)
         self._icon_name = icon
-        self._picture = QLabel()
+        self._picture = theme.label("")
         self._picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.title = theme.label(title, "title")
         self.text = theme.label(text, "muted")

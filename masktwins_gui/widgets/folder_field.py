@@ -9,6 +9,7 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QToolButton, QVBoxLayout, QWidget
 
 from masktwins_gui import theme
+from masktwins_gui.plain_text import plain_tip
 
 
 def dropped_folders(event: QDropEvent | QDragEnterEvent) -> list[Path]:
@@ -26,7 +27,7 @@ class FolderField(QWidget):
         super().__init__(parent)
         self.setObjectName(name)
         self.setAcceptDrops(True)
-        self.setToolTip(description)
+        self.setToolTip(plain_tip(description))
         self._path: Path | None = None
         self._title = title
 

@@ -10,6 +10,7 @@ from masktwins_gui import theme
 from masktwins_gui.models.dataset import DatasetModel
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.services import Jobs, TaskContext
+from masktwins_gui.plain_text import plain_tip
 
 
 class MaskAdvice(QFrame):
@@ -99,7 +100,7 @@ class MaskAdvice(QFrame):
 
     def _failed(self, message: str, details: str) -> None:
         self.reason.setText(message)
-        self.reason.setToolTip(details)
+        self.reason.setToolTip(plain_tip(details))
 
 
 def _holds(config: RunConfig, found: Suggestion) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSignalBlocker, Qt
-from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QSlider, QVBoxLayout, QWidget
 
+from masktwins_gui import theme
 from masktwins_gui.models.previews import PreviewHistory
 from masktwins_gui.widgets.image_view import ImageView, Viewport
 
@@ -45,7 +46,7 @@ class PreviewGrid(QWidget):
         self.filmstrip.setToolTip(
             self.tr("Scrub through the training; at the right end the newest preview is followed")
         )
-        self.step_label = QLabel(self.tr("no preview yet"))
+        self.step_label = theme.label(self.tr("no preview yet"))
         self.step_label.setMinimumWidth(92)
         self._lay_out()
 

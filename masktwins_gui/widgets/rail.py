@@ -10,7 +10,6 @@ from PySide6.QtWidgets import (
     QButtonGroup,
     QFrame,
     QHBoxLayout,
-    QLabel,
     QSizePolicy,
     QToolButton,
     QVBoxLayout,
@@ -19,6 +18,7 @@ from PySide6.QtWidgets import (
 
 from masktwins_gui import theme
 from masktwins_gui.models.states import PageState
+from masktwins_gui.plain_text import plain_tip
 
 BADGES = {
     PageState.EMPTY: ("", ""),
@@ -57,7 +57,7 @@ class RailButton(QToolButton):
             PageState.RUNNING: self.tr("running"),
         }
         self.setAccessibleName(f"{self.title}: {words[state]}")
-        self.setToolTip(f"{self.title} ({self.shortcut().toString()}) – {words[state]}")
+        self.setToolTip(plain_tip(f"{self.title} ({self.shortcut().toString()}) – {words[state]}"))
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -109,8 +109,7 @@ class Rail(QFrame):
         self.set_device("", self.tr("Looking for a device …"))
 
     def _lay_out(self) -> None:
-        brand = QLabel("MaskTwins")
-        brand.setProperty("role", "title")
+        brand = theme.label("MaskTwins", "title")
         brand.setContentsMargins(8, 4, 0, 10)
         bottom = QHBoxLayout()
         bottom.addWidget(self.theme_button)
@@ -132,14 +131,14 @@ class Rail(QFrame):
     def set_device(self, device: str, reason: str) -> None:
         """The chip: what runs, and why."""
         self.device.setText(device.upper() if device else self.tr("Device …"))
-        self.device.setToolTip(f"{device}: {reason}" if device else reason)
+        self.device.setToolTip(plain_tip(f"{device}: {reason}" if device else reason))
         self.device.setAccessibleName(self.tr("Device {0}: {1}").format(device, reason))
 
 
 def _tool(name: str, icon: str, tip: str) -> QToolButton:
     button = QToolButton()
     button.setObjectName(name)
-    button.setToolTip(tip)
+    button.setToolTip(plain_tip(tip))
     button.setAccessibleName(tip)
     button.setIconSize(QSize(18, 18))
     theme.set_icon(button, icon)

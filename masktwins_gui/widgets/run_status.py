@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QWidget
 
 from core.events import RunStarted, StepDone
 from masktwins_gui import theme
 from masktwins_gui.models.states import RunState
+from masktwins_gui.plain_text import plain_tip
 
 
 class RunStatus(QWidget):
@@ -15,22 +16,22 @@ class RunStatus(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("status")
-        self.state = QLabel()
+        self.state = theme.label("")
         self.state.setObjectName("status.state")
-        self.step = QLabel()
+        self.step = theme.label("")
         self.step.setObjectName("status.step")
         self.bar = QProgressBar()
         self.bar.setObjectName("status.progress")
         self.bar.setTextVisible(False)
         self.bar.setFixedSize(140, 8)
-        self.rate, self.left, self.memory = QLabel(), QLabel(), QLabel()
+        self.rate, self.left, self.memory = (theme.label("") for _ in range(3))
         for label, name, tip in (
             (self.rate, "status.rate", self.tr("Images per second, of both cameras")),
             (self.left, "status.left", self.tr("Time left")),
             (self.memory, "status.memory", self.tr("Memory in use: the device's on CUDA, else the program's")),
         ):
             label.setObjectName(name)
-            label.setToolTip(tip)
+            label.setToolTip(plain_tip(tip))
         self._total = 0
         row = QHBoxLayout(self)
         row.setContentsMargins(8, 0, 8, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QSignalBlocker, QSize, Qt
 from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QListView, QSlider, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QListView, QSlider, QVBoxLayout, QWidget
 
 from masktwins_gui import theme
 from masktwins_gui.models.dataset import DatasetModel
@@ -57,7 +57,7 @@ class ThumbnailPanel(QWidget):
         top = QHBoxLayout()
         top.addWidget(self.role)
         top.addWidget(self.count, 1)
-        top.addWidget(QLabel(self.tr("Labels")))
+        top.addWidget(theme.label(self.tr("Labels")))
         top.addWidget(self.opacity)
         layout = QVBoxLayout(self)
         layout.addLayout(top)

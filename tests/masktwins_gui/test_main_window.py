@@ -223,7 +223,7 @@ def test_unsaved_changes_are_asked_for(open_window, monkeypatch, project_file, b
     window = open_window()
     window.project.change({"training.batch_size": 7})
     assert window.isWindowModified()
-    monkeypatch.setattr(QMessageBox, "question", lambda *_: getattr(QMessageBox.StandardButton, button))
+    monkeypatch.setattr(QMessageBox, "exec", lambda *_: getattr(QMessageBox.StandardButton, button))
     window.close()
     assert window.isVisible() != closes
     assert (settings.load(project_file).training.batch_size == 7) == (button == "Save")
