@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from core.dataset.reading import LabelEncodingError, ReadError, decode_label, pack, read_bytes
+from core.dataset.reading import LabelEncodingError, ReadError, decode_label, open_image, pack, read_bytes
 from core.labels import IGNORE, Colour, Encoding, LabelSpaceError
 
 PIXEL_BUDGET = 64_000_000  # beyond the files asked for, labels are read until this many pixels are seen
@@ -140,7 +140,7 @@ class _Tally:
             values = decode_label(path, data, Encoding.IDS)
         except LabelEncodingError:
             return Storage.COLOURS, pack(decode_label(path, data, Encoding.COLOURS))
-        with Image.open(BytesIO(data)) as image:
+        with open_image(path, BytesIO(data)) as image:
             if image.mode not in ("P", "PA"):
                 return Storage.NUMBERS, values
             palette = pack(_palette_of(image))

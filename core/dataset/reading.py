@@ -10,7 +10,9 @@ Images become RGB uint8 (H, W, 3) by these rules, whatever the file holds:
 - Of several pages or frames the first counts. Floating-point images are refused: they have no fixed range.
 
 Labels are taken as they are stored, and never interpolated: a palette's indices, the single channel, or the colours.
-The content decides the format, not the suffix. A file cut short is an error, also where decoders would fill up the rest.
+The content decides the format, not the suffix, among those of `containers.FORMATS`. A file cut short is an error, also where
+decoders would fill up the rest, and so is a PNG whose checksums are wrong. Limits on bytes, pixels, headers and passes bound
+the time that one file can take.
 
 Importable without torch.
 """
@@ -18,43 +20,45 @@ Importable without torch.
 from __future__ import annotations
 
 import io
+import stat
 import struct
 import zlib
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import BinaryIO, NoReturn, cast
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
+from core.dataset.containers import (
+    FORMATS,
+    MAX_BYTES,
+    MAX_SLOW_BYTES,
+    HeaderReader,
+    LabelEncodingError,
+    ReadError,
+    UnreachableError,
+    check_container,
+    cut_short,
+    too_complex,
+)
 from core.dataset.names import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from core.labels import Encoding, LabelSpace
 
 __all__ = [
     "IMAGE_SUFFIXES", "MAX_PIXELS", "VIDEO_SUFFIXES", "LabelEncodingError", "ReadError", "UnreachableError", "decode_image",
-    "decode_label", "encode_label", "image_size", "read_bytes", "read_image", "read_label", "read_label_values",
+    "decode_label", "encode_label", "image_size", "open_image", "read_bytes", "read_image", "read_label", "read_label_values",
 ]  # fmt: skip
 
 MAX_PIXELS = 89_478_485  # Pillow's limit against decompression bombs, about 9,459 × 9,459
 
+_MAX_EXIF_BYTES = 256 << 10
 _ORIENTATION = 0x0112
 _EXIF_FORMATS = ("JPEG", "MPO", "WEBP")
 # What Pillow raises over damaged files, found by feeding it some.
 _BROKEN = (
     OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, EOFError, MemoryError,
-    struct.error, zlib.error,
+    RuntimeError, struct.error, zlib.error,
 )  # fmt: skip
-
-
-class ReadError(Exception):
-    """A file that cannot be read as an image or a label. The message names the file, and says what to do."""
-
-
-class UnreachableError(ReadError):
-    """A file that cannot be opened, as on a drive that is away: it may be there again in a moment."""
-
-
-class LabelEncodingError(ReadError):
-    """A label that can be decoded, but holds another kind of pixels than its label space says."""
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -80,9 +84,9 @@ def read_label_values(path: Path, encoding: Encoding) -> np.ndarray:
 def image_size(path: Path) -> tuple[int, int]:
     """(height, width) that `read_image` gives, from the file's header alone. Raises ReadError."""
     try:
-        with path.open("rb") as file, _open(path, file) as image:
+        with _open_file(path) as file, open_image(path, file) as image:
             width, height = image.size
-            if image.format in _EXIF_FORMATS and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8):
+            if _orientation(path, image) in (5, 6, 7, 8):
                 width, height = height, width
             return height, width
     except _BROKEN as error:
@@ -91,10 +95,8 @@ def image_size(path: Path) -> tuple[int, int]:
 
 def read_bytes(path: Path) -> bytes:
     """The contents of a file. Raises ReadError."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UnreachableError(f"{path} cannot be opened: {error.strerror or error}.") from error
+    with _open_file(path) as file:
+        data = file.read(MAX_BYTES)
     if not data:
         raise ReadError(f"{path} is empty (0 bytes); copy it again from its origin.")
     return data
@@ -103,9 +105,10 @@ def read_bytes(path: Path) -> bytes:
 def decode_image(path: Path, data: bytes) -> np.ndarray:
     """Decode a file's contents to RGB, uint8 (H, W, 3). `path` is named in errors. Raises ReadError."""
     try:
-        with _open(path, io.BytesIO(data)) as image:
-            _check_end(path, image, data)
-            if image.format in _EXIF_FORMATS and image.getexif().get(_ORIENTATION, 1) != 1:
+        check_container(path, data)
+        with open_image(path, io.BytesIO(data)) as image:
+            _check_speed(path, image, data)
+            if _orientation(path, image) != 1:
                 ImageOps.exif_transpose(image, in_place=True)
             return _to_rgb(path, image)
     except _BROKEN as error:
@@ -124,8 +127,9 @@ def decode_label(path: Path, data: bytes, encoding: Encoding) -> np.ndarray:
         LabelEncodingError: there are colours where numbers are expected.
     """
     try:
-        with _open(path, io.BytesIO(data)) as image:
-            _check_end(path, image, data)
+        check_container(path, data)
+        with open_image(path, io.BytesIO(data)) as image:
+            _check_speed(path, image, data)
             if encoding is Encoding.COLOURS:
                 return _to_rgb(path, image)
             return _to_values(path, image)
@@ -147,16 +151,47 @@ def pack(colours: np.ndarray) -> np.ndarray:
 # Decoding ------------------------------------------------------------------------------------------
 
 
-def _open(path: Path, file: Any) -> Image.Image:
-    """Read the header; nothing of the pixels is decoded yet."""
+def open_image(path: Path, file: BinaryIO) -> Image.Image:
+    """Read the header; nothing of the pixels is decoded yet. Raises ReadError, or what Pillow raises over damaged files."""
+    reader = HeaderReader(path, file)
     try:
-        image = Image.open(file)
+        image = Image.open(cast(BinaryIO, reader), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(path, "too many pixels") from error
+    reader.finish()
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise _too_large(path, f"{width} × {height} pixels")
     return image
+
+
+def _open_file(path: Path) -> BinaryIO:
+    """Open a file to read. It is looked at first: opening a named pipe would wait for a writer, for ever."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ReadError(f"{path} cannot be opened: it is not a regular file. Replace it by an image.")
+        if status.st_size > MAX_BYTES:
+            raise ReadError(f"{path} has {status.st_size / 2**30:.1f} GiB; 1 GiB is the limit. Cut it into tiles.")
+        return path.open("rb")
+    except (OSError, ValueError) as error:  # ValueError: a zero character in the path
+        raise UnreachableError(f"{path} cannot be opened: {getattr(error, 'strerror', None) or error}.") from error
+
+
+def _check_speed(path: Path, image: Image.Image, data: bytes) -> None:
+    """Refuse large files that Pillow decodes in Python, at about 10 MB/s."""
+    codec = image.tile[0].codec_name if isinstance(image, ImageFile.ImageFile) and image.tile else ""
+    if codec in Image.DECODERS and len(data) > MAX_SLOW_BYTES:
+        raise too_complex(path, f"{len(data) >> 20} MiB in a form that is slow to decode ({image.format}, {codec})")
+
+
+def _orientation(path: Path, image: Image.Image) -> int:
+    """How the camera was held, 1 to 8 as in EXIF; 1 where the file does not say."""
+    if image.format not in _EXIF_FORMATS:
+        return 1
+    if len(image.info.get("exif", b"")) > _MAX_EXIF_BYTES:
+        raise too_complex(path, "more metadata than any camera writes")
+    return image.getexif().get(_ORIENTATION, 1)
 
 
 def _too_large(path: Path, size: str) -> ReadError:
@@ -173,32 +208,8 @@ def _fail(path: Path, error: BaseException) -> NoReturn:
         raise ReadError(f"{path} does not fit into memory.") from error
     text = str(error)
     if "truncated" in text.lower() or isinstance(error, (EOFError, struct.error)):
-        raise _cut_short(path) from error
+        raise cut_short(path) from error
     raise ReadError(f"{path} is damaged: {text or type(error).__name__}. Copy it again from its origin.") from error
-
-
-def _cut_short(path: Path) -> ReadError:
-    return ReadError(f"{path} is cut short (truncated); copy it again from its origin.")
-
-
-def _check_end(path: Path, image: Image.Image, data: bytes) -> None:
-    """Refuse files whose end is missing although decoders would deliver a picture."""
-    if image.format == "PNG" and b"IEND" not in data[-4096:] and b"IEND" not in data:
-        raise _cut_short(path)
-    if image.format in ("JPEG", "MPO") and data.find(b"\xff\xd9", _scan_start(data)) < 0:
-        raise _cut_short(path)  # also a file filled up with zeros, as an interrupted copy leaves it
-
-
-def _scan_start(data: bytes) -> int:
-    """Where a JPEG's first scan begins: past its headers, whose thumbnail has an end mark of its own."""
-    position = 2
-    while position + 4 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
-        if marker == 0xDA:
-            return position
-        has_length = marker != 0xFF and not 0xD0 <= marker <= 0xD8 and marker != 0x01
-        position += 2 + int.from_bytes(data[position + 2 : position + 4]) if has_length else 1 if marker == 0xFF else 2
-    return position
 
 
 def _to_rgb(path: Path, image: Image.Image) -> np.ndarray:

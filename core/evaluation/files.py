@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,13 +23,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from core.dataset.folders import Severity, scan
-from core.dataset.reading import VIDEO_SUFFIXES, ReadError, read_image
+from core.dataset.reading import VIDEO_SUFFIXES, ReadError, open_image, read_image
 from core.evaluation.predictor import PredictionError, Predictor
 from core.evaluation.scoring import Cancelled, Progress, report
+from core.evaluation.video import Video
 from core.events import Warned
 from core.render import overlay
 
@@ -136,7 +137,7 @@ class _Job:
         """Predict a video into a folder of PNGs, frame by frame."""
         problems: list[Warned] = []
         written = 0
-        with _Video(source) as video:
+        with Video(source) as video:
             for index, image in enumerate(video.images()):
                 if self.cancelled():
                     return Predicted(output, written, tuple(problems), stopped=True)
@@ -153,7 +154,7 @@ class _Job:
         beside = output.with_name(f".tmp-{output.name}")
         stopped, done = False, 0
         try:
-            with _Video(source) as video:
+            with Video(source) as video:
                 writer = _writer(beside, output, video)
                 try:
                     for image in video.images():
@@ -205,43 +206,13 @@ class _Job:
 
 def _is_ours(path: Path) -> bool:
     try:
-        with Image.open(path) as image:
+        with path.open("rb") as file, open_image(path, file) as image:
             return image.info.get(_MARK[0]) == _MARK[1]
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
+    except (OSError, ReadError, SyntaxError, ValueError):
         return False
 
 
-class _Video:
-    """Frames of a video file, one in memory at a time."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._capture = cv2.VideoCapture(str(path))
-        if not self._capture.isOpened():
-            raise PredictionError(
-                f"{path} cannot be read as a video; convert it to MP4 (H.264), for instance by ffmpeg."
-            )
-        self.length = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))  # as the file says; 0: it does not
-        self.rate = self._capture.get(cv2.CAP_PROP_FPS) or 25.0
-        self.size = tuple(int(self._capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-
-    def __enter__(self) -> _Video:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._capture.release()
-
-    def images(self) -> Iterator[np.ndarray]:
-        """RGB images (H, W, 3) uint8 in order. Raises PredictionError where there is not one."""
-        is_empty = True
-        while (read := self._capture.read())[0]:
-            is_empty = False
-            yield cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB)
-        if is_empty:
-            raise PredictionError(f"No frame of {self._path} can be decoded; convert it to MP4 (H.264).")
-
-
-def _writer(beside: Path, output: Path, video: _Video) -> cv2.VideoWriter:
+def _writer(beside: Path, output: Path, video: Video) -> cv2.VideoWriter:
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
