@@ -25,7 +25,6 @@ from masktwins_gui.models.pictures import Twins, draw_twins
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.services import Jobs, TaskContext
 from masktwins_gui.models.states import PageState, RunState
-from masktwins_gui.plain_text import plain_tip
 from masktwins_gui.widgets.config_form import ConfigForm
 from masktwins_gui.widgets.controls import tool_button
 from masktwins_gui.widgets.empty_state import EmptyState
