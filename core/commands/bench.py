@@ -39,8 +39,9 @@ from core.errors import RunError
 from core.loading.prefetch import Prefetcher
 from core.loading.sampling import Batch
 from core.memory import give_back_memory
+from core.networks.device import choose_device
 from core.runs.create import create_run, list_run
-from core.training.device import choose_device, peak_memory_gib, reset_peak_memory, resolve
+from core.training.device import peak_memory_gib, reset_peak_memory, resolve
 from core.training.session import Session
 
 PARTS = ("source", "teacher", "mix", "twins", "optimiser", "ema")

@@ -68,7 +68,7 @@ def _opencv() -> Finding:
 def _device() -> Finding:
     import torch
 
-    from core.training.device import choose_device, nvidia_card_present
+    from core.networks.device import choose_device, nvidia_card_present
 
     device, reason = choose_device()
     remedy = ""

@@ -26,7 +26,7 @@ def _load(arguments: argparse.Namespace) -> Any:
 
 def _predictor(model: Any) -> Any:
     from core.evaluation.predictor import Predictor
-    from core.training.device import choose_device
+    from core.networks.device import choose_device
 
     return Predictor(model.segmenter, device=choose_device()[0])
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from core.configuration.choices import Precision
 from core.memory import is_out_of_memory
+from core.networks.device import autocast, resolve_precision
 from core.networks.hrda import Hrda
 from core.networks.segmenter import Segmenter, resize
 
@@ -54,7 +55,7 @@ class Predictor:
         self.window = window
         self.overlap = overlap
         self.batch_size = batch_size
-        self._bf16 = precision is Precision.BF16 or (precision is Precision.AUTO and has_bf16(self.device))
+        self._autocast = autocast(resolve_precision(precision, self.device), self.device)
 
     def logits(self, image: np.ndarray) -> Tensor:
         """Logits (C, H, W) float32 on the device, of an RGB image (H, W, 3) uint8.
@@ -98,7 +99,7 @@ class Predictor:
 
     def _forward(self, pixels_BCHW: Tensor) -> Tensor:
         """Logits float32 at the network's own resolution."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
+        with self._autocast():
             return self.segmenter(pixels_BCHW).float()
 
     def _slide(self, pixels_CHW: Tensor) -> Tensor:
@@ -173,12 +174,3 @@ def _starts(length: int, side: int, overlap: float) -> list[int]:
     step = max(1, int(side * (1 - overlap)))
     number = math.ceil((length - side) / step) + 1
     return [round(i * (length - side) / (number - 1)) for i in range(number)]
-
-
-def has_bf16(device: torch.device | str) -> bool:
-    """Whether it is a CUDA card that computes in bf16 by itself."""
-    device = torch.device(device)
-    if device.type != "cuda":
-        return False
-    with torch.cuda.device(device):  # torch asks the current one
-        return torch.cuda.is_bf16_supported(including_emulation=False)

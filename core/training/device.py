@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import psutil
@@ -15,8 +13,7 @@ import torch
 
 from core.configuration.choices import Precision
 from core.configuration.training import TrainingConfig
-from core.errors import RunError
-from core.evaluation.predictor import has_bf16
+from core.networks.device import autocast, choose_device, resolve_precision, set_float32_policy
 
 LOG = logging.getLogger(__name__)
 
@@ -35,57 +32,14 @@ class Compute:
 
     @property
     def autocast(self) -> Callable[[], AbstractContextManager]:
-        if self.precision is Precision.BF16:
-            return partial(torch.autocast, torch.device(self.device).type, dtype=torch.bfloat16)
-        return nullcontext
-
-
-def choose_device(wanted: str = "auto") -> tuple[str, str]:
-    """(device, the reason in words). Raises RunError when a device that was asked for is not there."""
-    if wanted.startswith("cuda"):
-        index = int(wanted.partition(":")[2] or 0)
-        if not torch.cuda.is_available():
-            raise RunError(f"Device {wanted}: {_why_no_cuda()}. Set training.device to auto or cpu.")
-        if index >= torch.cuda.device_count():
-            raise RunError(
-                f"Device {wanted} does not exist: this machine has {torch.cuda.device_count()} CUDA device(s)."
-            )
-        return wanted, f"{torch.cuda.get_device_name(index)}, as chosen"
-    if wanted == "mps" and not torch.backends.mps.is_available():
-        raise RunError("Device mps is not available here. Set training.device to auto or cpu.")
-    if wanted in ("cpu", "mps"):
-        return wanted, "as chosen"
-    if torch.cuda.is_available():
-        return "cuda", torch.cuda.get_device_name(0)
-    if torch.backends.mps.is_available():
-        return "mps", "Apple GPU"
-    return "cpu", _why_no_cuda()
-
-
-def _why_no_cuda() -> str:
-    if torch.version.cuda is None and torch.version.hip is None:
-        if nvidia_card_present():
-            return "an NVIDIA card is here, but this torch is a CPU build; install a CUDA build from pytorch.org"
-        return "this torch is a CPU build"
-    if nvidia_card_present():
-        return "an NVIDIA card is here, but its driver does not answer; update or reinstall it"
-    return "no CUDA device found"
-
-
-def nvidia_card_present() -> bool:
-    """Whether the system shows an NVIDIA card or its driver, without asking torch."""
-    if Path("/proc/driver/nvidia").exists() or Path("/dev/nvidiactl").exists():
-        return True
-    root = os.environ.get("SYSTEMROOT")
-    return bool(root) and (Path(root or "") / "System32" / "nvidia-smi.exe").exists()
+        """Makes the context of each forward."""
+        return autocast(self.precision, self.device)
 
 
 def resolve(training: TrainingConfig) -> Compute:
     """Settle device, precision and threads for a new run."""
     device, reason = choose_device(training.device)
-    precision = training.precision
-    if precision is Precision.AUTO:
-        precision = Precision.BF16 if has_bf16(device) else Precision.FP32
+    precision = resolve_precision(training.precision, device)
     threads = training.threads or torch.get_num_threads()
     return Compute(device, reason, precision, threads, channels_last=device.startswith("cuda"))
 
@@ -100,8 +54,10 @@ def why_not_compiled(device: str) -> str:
     return ""
 
 
-def apply_threads(compute: Compute) -> None:
+def apply(compute: Compute) -> None:
+    """Set the process's threads and its float32 policy, once, before the networks are made."""
     torch.set_num_threads(compute.threads)
+    set_float32_policy(compute.precision, compute.device)
 
 
 def memory_gib(device: str) -> float:

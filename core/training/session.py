@@ -35,11 +35,12 @@ from core.method.student import Student
 from core.method.teacher import Teacher
 from core.method.transfer import to_device
 from core.networks.build import NetworkError, Segmenter, build, build_empty
+from core.networks.device import choose_device
 from core.networks.prediction import Box
 from core.networks.store import StoreError, load_weights, model_card, read_card
 from core.runs.folder import CheckpointRef, RunFolder
 from core.training.checkpoint import CheckpointError, delete_checkpoint, load_optimizer, read_state, save_checkpoint
-from core.training.device import Compute, apply_threads, choose_device, resolve, why_not_compiled
+from core.training.device import Compute, apply, resolve, why_not_compiled
 from core.training.distributed import SOLO, Group, check_shares, synchronised
 from core.training.optim import StepGuard, build_optimizer, set_learning_rate
 
@@ -73,7 +74,7 @@ class Session:
         self.best_checkpoint: str | None = self.state.get("best_checkpoint")
         self.best: float | None = self.state.get("best")  # the teacher's mIoU, or its label-free score without labels
         self.compute = _stored_compute(self.state, group) if resume_from else _resolved(config, group)
-        apply_threads(self.compute)
+        apply(self.compute)
         torch.manual_seed(config.training.seed)
 
         network = _build_network(config, listing.space.num_classes, resume_from)
