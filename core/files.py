@@ -34,3 +34,22 @@ def write_atomic(path: Path, text: str) -> None:
 
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+MOST_TEXT = 16 << 20  # bytes: the files this program writes and reads as a whole are far smaller
+
+
+def read_text(path: Path, limit: int = MOST_TEXT) -> str:
+    """Read a text file of this program.
+
+    Raises:
+        OSError: it does not exist, is not an ordinary file, or is larger than `limit` bytes.
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    if not path.is_file() and path.exists() and not path.is_dir():
+        raise OSError(errno.EINVAL, "it is not an ordinary file", str(path))
+    with path.open("rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise OSError(errno.EFBIG, f"it is larger than {limit >> 20} MiB", str(path))
+    return content.decode("utf-8")

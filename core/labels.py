@@ -34,6 +34,9 @@ from typing import Any, TypeVar
 import numpy as np
 import tomli_w
 
+from core.errors import reason
+from core.files import read_text
+
 IGNORE = 255  # the one value that stands for "no label", in files as in tensors
 UNKNOWN = 254  # never a class (the last possible id is 253): what a lookup can give for values it does not know
 
@@ -179,12 +182,12 @@ def built_in(name: str) -> LabelSpace:
 def load_space(path: Path) -> LabelSpace:
     """Read a label space from a TOML file (its keys: see the module). Raises LabelSpaceError that names the file."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(read_text(path))
         return parse_space(data, path.stem if path.stem != "label_space" else path.resolve().parent.name)
     except OSError as error:
-        raise LabelSpaceError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise LabelSpaceError(f"{path} is not valid TOML: {error}.") from error
+        raise LabelSpaceError(f"{path} cannot be read: {reason(error)}.") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise LabelSpaceError(f"{path} is not valid TOML: {reason(error)}.") from error
     except LabelSpaceError as error:
         raise LabelSpaceError(f"{path}: {error}") from None
 

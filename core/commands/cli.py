@@ -15,6 +15,7 @@ from pathlib import Path
 
 from core.commands import data, installation, models, train
 from core.commands.output import FAILED, INTERRUPTED, CommandError
+from core.configuration.paths import DataRoot, parse_data_root
 from core.configuration.settings import presets, settings
 from core.errors import ConfigError, RunError
 from core.events import Model
@@ -59,14 +60,16 @@ def build_parser() -> argparse.ArgumentParser:
     demo.add_argument("directory", nargs="?", type=Path, default=Path("masktwins-demo"), metavar="DIR")
     demo.add_argument("--headless", action="store_true", help="adapt and measure in the terminal")
     demo.add_argument("--seed", type=int, default=0, help="of the images and of the training")
-    demo.add_argument("--steps", type=int, help="adaptation steps, with half as many source-only ones before them")
+    demo.add_argument(
+        "--steps", type=_positive, help="adaptation steps, with half as many source-only ones before them"
+    )
     _json(demo)
 
     check = command("check", data.check, "report what is wrong with the folders; exit 1 when something must be mended")
     _folders(check)
     check.add_argument("--target-labels", type=Path, metavar="D")
     check.add_argument("--label-space", default="auto", metavar="NAME|TOML")
-    check.add_argument("--crop", type=int, default=None, metavar="PX", help="warn of images smaller than this")
+    check.add_argument("--crop", type=_positive, default=None, metavar="PX", help="warn of images smaller than this")
     _json(check)
 
     init = command("init", data.init, "write a run's configuration")
@@ -82,6 +85,15 @@ def build_parser() -> argparse.ArgumentParser:
     adapt.add_argument("config", nargs="?", type=Path, metavar="RUN.toml")
     adapt.add_argument("--resume", type=Path, metavar="DIR", help="a run's folder")
     adapt.add_argument("--out", type=Path, metavar="DIR", help="the new run's folder")
+    adapt.add_argument(
+        "--more-steps",
+        type=_positive,
+        default=0,
+        metavar="N",
+        help="with --resume: N steps beyond the run's end, also of a finished one. The learning rate follows the schedule of "
+        "the new length from there on, so it rises again; the warm-up stays as long as it was",
+    )
+    _data_root(adapt)
     adapt.add_argument("--set", action="append", default=[], dest="changes", metavar="section.field=value")
     _json(adapt)
 
@@ -111,10 +123,11 @@ def build_parser() -> argparse.ArgumentParser:
     export.add_argument(
         "--images", type=Path, metavar="D", help="images to compare on (default: the run's target images)"
     )
+    _data_root(export)
     _json(export)
 
     bench = command("bench", installation.bench, "seconds per step and where they go")
-    bench.add_argument("--steps", type=int, default=10)
+    bench.add_argument("--steps", type=_positive, default=10)
     bench.add_argument("--device", default="auto")
     bench.add_argument(
         "--only", default="", metavar="TEXT", help="the configuration of this name, or those whose name holds it"
@@ -122,6 +135,30 @@ def build_parser() -> argparse.ArgumentParser:
     _json(bench)
     _json(command("doctor", installation.doctor, "what this installation can do, and what stands in its way"))
     return parser
+
+
+def _data_root(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data-root",
+        type=_root,
+        action="append",
+        default=[],
+        metavar="OLD=NEW",
+        help="the data that lay in the folder OLD lie in NEW now; may be given several times",
+    )
+
+
+def _root(text: str) -> DataRoot:
+    try:
+        return parse_data_root(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
 
 
 def _json(parser: argparse.ArgumentParser) -> None:

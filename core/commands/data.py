@@ -8,6 +8,7 @@ from typing import Any
 
 from core.commands.output import DONE, FAILED, CommandError, print_json
 from core.configuration.config import RunConfig
+from core.configuration.paths import typed_changes
 from core.configuration.settings import apply_preset, save, with_changes
 from core.errors import RunError
 
@@ -15,14 +16,15 @@ from core.errors import RunError
 def _data_changes(arguments: argparse.Namespace) -> dict[str, Any]:
     names = ("source_images", "source_labels", "target_images", "target_labels", "evaluation_images")
     found = {name: getattr(arguments, name, None) for name in names}
-    return {f"data.{name}": path.resolve() for name, path in found.items() if path is not None}
+    return typed_changes({f"data.{name}": str(path) for name, path in found.items() if path is not None})
 
 
 def check(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     from core.checking.check import check
     from core.commands.progress import bar
 
-    config = with_changes(RunConfig(), {**_data_changes(arguments), "data.label_space": arguments.label_space})
+    space = typed_changes({"data.label_space": arguments.label_space})
+    config = with_changes(RunConfig(), {**_data_changes(arguments), **space})
     crop = (arguments.crop, arguments.crop) if arguments.crop else config.training.crop_hw
     with bar("checking", "files") as progress:
         report = check(config.data, crop, progress=progress)

@@ -12,6 +12,7 @@ from typing import Any
 
 from core.commands.output import DONE, FAILED, CommandError, percent, print_json
 from core.configuration.config import RunConfig
+from core.configuration.paths import move_data
 from core.events import Model
 
 
@@ -117,6 +118,8 @@ def export(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> in
         parser.error(f"{error}; formats are {', '.join(Format)}")
     model = _load(arguments)
     config = RunFolder(arguments.model).config() if RunFolder.is_run(arguments.model) else None
+    if config is not None and arguments.data_root:
+        config = move_data(config, arguments.data_root)
     images = _comparison_images(arguments, config)
     try:
         with bar("exporting", "parts") as progress:
@@ -142,5 +145,8 @@ def _comparison_images(arguments: argparse.Namespace, config: RunConfig | None) 
         raise CommandError("Name a folder of images to compare the exported model on: --images D.")
     images = [pair.image for pair in scan(folder).pairs]
     if not images:
-        raise CommandError(f"There are no images in {folder} to compare the exported model on.")
+        raise CommandError(
+            f"There are no images in {folder} to compare the exported model on. Where they have moved, say so with "
+            "--data-root OLD=NEW, or name a folder with --images D."
+        )
     return images

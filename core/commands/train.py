@@ -10,13 +10,20 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.commands.output import DONE, INTERRUPTED, CommandError, percent, print_json
 from core.configuration.config import RunConfig
-from core.configuration.settings import load, parse_assignment, with_changes
+from core.configuration.paths import move_data, typed, typed_changes
+from core.configuration.settings import get, load, parse_assignment, with_changes
 from core.control import RunControl
-from core.errors import ConfigError
+from core.errors import ConfigError, DataMissingError, RunError
+from core.runs.create import create_run, new_run_path, why_not_a_name
+from core.runs.folder import RunFolder
+from core.runs.resume import discard_unstarted, prepare_resume
+
+if TYPE_CHECKING:
+    from core.training.distributed import Group
 
 SAME_SIGNAL_S = 0.5
 
@@ -24,11 +31,27 @@ SAME_SIGNAL_S = 0.5
 def adapt(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     if (arguments.config is None) == (arguments.resume is None):
         parser.error("adapt takes either RUN.toml or --resume DIR")
+    if arguments.more_steps and arguments.resume is None:
+        parser.error("--more-steps needs --resume DIR; a new run's length is --set training.steps=N")
     changes = _assignments(arguments.changes, parser)
     control = _stoppable_control()
-    with _processes() as group:
-        run = _run_to_train(arguments, changes, control, group)
+    try:
+        with _processes() as group:
+            return _make_and_train(arguments, changes, control, group)
+    except DataMissingError as error:
+        raise CommandError(f"{error} Where the data have moved, say so with --data-root OLD=NEW.") from error
+
+
+def _make_and_train(
+    arguments: argparse.Namespace, changes: dict[str, Any], control: RunControl, group: Group | None
+) -> int:
+    run = _run_to_train(arguments, changes, group)
+    try:
         return _train(run, control, group, as_json=arguments.json)
+    except RunError:
+        if arguments.resume is None and (group is None or group.is_main):
+            discard_unstarted(run)  # so that the same command can be given again
+        raise
 
 
 def _processes() -> AbstractContextManager[Any]:
@@ -40,30 +63,36 @@ def _processes() -> AbstractContextManager[Any]:
     return processes()
 
 
-def _run_to_train(arguments: argparse.Namespace, changes: dict[str, Any], control: Any, group: Any) -> Any:
+def _run_to_train(arguments: argparse.Namespace, changes: dict[str, Any], group: Group | None) -> RunFolder:
     """The run to resume, or a new one, which the main process makes while the others wait."""
-    from core.runs.create import create_run, new_run_path
-    from core.runs.folder import RunFolder
-
-    if arguments.resume is not None:
-        run = RunFolder(arguments.resume)
-        if not RunFolder.is_run(run.path):
-            raise CommandError(f"{run.path} is not a run: it has no run.toml.")
-        if changes:
-            control.change(changes)
-        return run
-    if group is not None and arguments.out is None:
+    if group is not None and arguments.resume is None and arguments.out is None:
         raise CommandError("Several processes need to be told where the run is: add --out DIR.")
-    config = with_changes(load(arguments.config), changes)
-    path = arguments.out or new_run_path(arguments.config.resolve().parent, arguments.config.stem)
+    run = None
     if group is None or group.is_main:
-        create_run(config, path)
+        run = _to_resume(arguments, changes) if arguments.resume is not None else _new_run(arguments, changes)
     if group is not None:
         group.wait()
-    return RunFolder(path)
+    return run or RunFolder(arguments.resume or arguments.out)
 
 
-def _train(run: Any, control: Any, group: Any, *, as_json: bool) -> int:
+def _to_resume(arguments: argparse.Namespace, changes: dict[str, Any]) -> RunFolder:
+    run = RunFolder(arguments.resume)
+    if not RunFolder.is_run(run.path):
+        raise CommandError(f"{run.path} is not a run: it has no run.toml.")
+    if changes or arguments.more_steps or arguments.data_root:
+        prepare_resume(run, changes, more_steps=arguments.more_steps, data_roots=arguments.data_root)
+    return run
+
+
+def _new_run(arguments: argparse.Namespace, changes: dict[str, Any]) -> RunFolder:
+    config = with_changes(move_data(load(arguments.config), arguments.data_root), changes)
+    project = typed(arguments.config).parent
+    stem = arguments.config.stem
+    path = arguments.out or new_run_path(project, "run" if why_not_a_name(stem) else stem)
+    return create_run(config, path, project)
+
+
+def _train(run: RunFolder, control: RunControl, group: Group | None, *, as_json: bool) -> int:
     from core.commands.progress import TrainingBar
     from core.events import Finished
     from core.training.distributed import SOLO
@@ -103,8 +132,9 @@ def _report_run(result: Any, *, stopped: bool, as_json: bool) -> int:
 
 def _assignments(texts: Sequence[str], parser: argparse.ArgumentParser) -> dict[str, Any]:
     try:
-        changes = dict(parse_assignment(text) for text in texts)
-        with_changes(RunConfig(), {path: value for path, value in changes.items() if path.startswith("data.")})
+        changes = typed_changes(dict(parse_assignment(text) for text in texts))
+        for path in changes:
+            get(RunConfig(), path)
     except ConfigError as error:
         parser.error(str(error))
     return changes

@@ -1,7 +1,7 @@
 """Settings by dotted path: describing, reading, changing, and TOML in and out.
 
-Paths in a TOML file are relative to that file; in a loaded :class:`RunConfig` they are absolute.
-Importable without torch.
+Paths in a TOML file are relative to that file; in a loaded :class:`RunConfig` they are absolute
+(`core.configuration.paths`). Importable without torch.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
@@ -20,8 +19,10 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from core.configuration.config import FORMAT_VERSION, RunConfig
+from core.configuration.paths import dump_for, resolve_paths
 from core.configuration.setting import Section
-from core.errors import ConfigError
+from core.errors import ConfigError, did_you_mean, reason
+from core.files import read_text, write_atomic
 
 Kind = Literal["bool", "int", "float", "choice", "path", "text", "ratio", "size"]
 
@@ -133,47 +134,35 @@ def parse(data: Mapping[str, Any]) -> RunConfig:
 
 
 def load(path: Path) -> RunConfig:
-    """Read a TOML file; relative paths in [data] are taken from the file's folder. Raises ConfigError."""
+    """Read a TOML file; relative paths are seen from the file's folder. Raises ConfigError."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read as a configuration: {error}") from error
+        data = tomllib.loads(read_text(path))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read as a configuration: {reason(error)}.") from error
+    if "format_version" not in data:
+        raise ConfigError(
+            f"{path} has no format_version: the file is empty, cut off, or not a configuration of this program. In a file "
+            f"that you wrote yourself, add the line format_version = {FORMAT_VERSION} at the top."
+        )
     try:
         return resolve_paths(parse(data), path.resolve().parent)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 
 
-def save(config: RunConfig, path: Path) -> None:
-    """Write the configuration as TOML; what lies in the file's folder is written relative to it, so that both can move."""
-    base = path.resolve().parent
-    changes = {
-        s.path: value.relative_to(base)
-        for s in settings("data")
-        if s.kind == "path" and (value := get(config, s.path)) is not None and value.is_relative_to(base)
-    }
-    space = Path(config.data.label_space)
-    if space.is_absolute() and space.is_relative_to(base):
-        changes["data.label_space"] = space.relative_to(base).as_posix()
-    path.write_text(dumps(with_changes(config, changes)), encoding="utf-8")
+def save(config: RunConfig, path: Path, project: Path | None = None) -> None:
+    """Write the configuration as TOML, atomically. Raises OSError.
+
+    Args:
+        project: the project's folder; what lies in it is written relative to the file, so that both can move.
+            None: the file's own folder.
+    """
+    write_atomic(path, tomli_w.dumps(dump_for(config, path, project or path.parent)))
 
 
 def dumps(config: RunConfig) -> str:
+    """Write the configuration as TOML text with the paths as they are."""
     return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
-
-
-def resolve_paths(config: RunConfig, base: Path) -> RunConfig:
-    """Make every relative path absolute, seen from `base`."""
-    changes: dict[str, Any] = {
-        s.path: base / value
-        for s in settings("data")
-        if s.kind == "path" and (value := get(config, s.path)) is not None
-    }
-    if config.data.label_space.endswith(".toml"):
-        changes["data.label_space"] = str(base / config.data.label_space)
-    if config.network.weights not in ("imagenet", "none"):
-        changes["network.weights"] = str(base / config.network.weights)
-    return with_changes(config, changes)
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:
@@ -197,8 +186,7 @@ def _sentence(error: Any) -> str:
 
 
 def _nearest(path: str) -> str:
-    near = get_close_matches(path, [s.path for s in settings()], n=2, cutoff=0.5)
-    return f"Did you mean {' or '.join(near)}?" if near else "`masktwins adapt --help` lists them all."
+    return did_you_mean(path, (s.path for s in settings())) or "`masktwins adapt --help` lists them all."
 
 
 # Presets ---------------------------------------------------------------------------------------

@@ -100,7 +100,8 @@ def _key(pairs: Sequence[Pair], space: LabelSpace) -> str:
     """Hash of the labels' names and sizes and of what their values mean."""
     digest = hashlib.sha256(space_to_toml(space).encode())
     for pair in pairs:
-        digest.update(f"{pair.label}\0{_size(pair.label)}\n".encode(errors="surrogateescape"))
+        label = pair.label.name if pair.label else ""
+        digest.update(f"{pair.name}\0{label}\0{_size(pair.label)}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 

@@ -1,7 +1,9 @@
-"""Make a new run's folder from a configuration, and list the data of an existing run. Importable without torch."""
+"""Name and make a new run's folder, and list the data of an existing run. Importable without torch."""
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 from core.configuration.config import RunConfig
@@ -11,24 +13,56 @@ from core.files import write_atomic
 from core.labels import LabelSpaceError, load_space, space_to_toml
 from core.runs.folder import LABEL_SPACE_FILE, RunFolder
 
+LONGEST_NAME = 100  # characters
+RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\..*)?$", re.IGNORECASE)  # by Windows
 
-def new_run_path(project: Path, stem: str = "run") -> Path:
-    """First free `<project>/runs/<stem>-NN`."""
+
+def why_not_a_name(name: str) -> str:
+    """Say why a run cannot have this name, in one sentence; empty when it can.
+
+    A name must be one folder's name on every system: a project may be copied to another computer.
+    """
+    if not name.strip():
+        return "A run needs a name."
+    if any(mark in name for mark in "/\\:"):
+        return "A run's name is the name of a folder: leave out / \\ and :."
+    if bad := sorted({mark for mark in name if mark in '<>"|?*'}):
+        return f"Windows allows no {' '.join(bad)} in the name of a folder: leave it out."
+    if not name.isprintable():
+        return "The name holds a character that cannot be seen: leave it out."
+    if name != name.strip() or name.endswith("."):
+        return "A name cannot begin or end with a blank, or end with a full stop."
+    if name.startswith("."):
+        return "A name that begins with a full stop is hidden: choose another one."
+    if RESERVED.match(name):
+        return f"Windows reserves the name {name}: choose another one."
+    if len(name) > LONGEST_NAME:
+        return f"The name has {len(name)} characters; at most {LONGEST_NAME} are possible."
+    return ""
+
+
+def new_run_path(project: Path, name: str = "run") -> Path:
+    """First free `<project>/runs/<name>-NN`. Raises RunError for a name that is not a folder's."""
+    if why := why_not_a_name(name):
+        raise RunError(f"{why} (The name was {name[:LONGEST_NAME]!r}.)")
     number = 1
-    while (path := project / "runs" / f"{stem}-{number:02d}").exists():
+    while os.path.lexists(path := project / "runs" / f"{name}-{number:02d}"):
         number += 1
     return path
 
 
-def create_run(config: RunConfig, path: Path) -> RunFolder:
+def create_run(config: RunConfig, path: Path, project: Path | None = None) -> RunFolder:
     """List the data and make the run's folder: run.toml with the data's fingerprint, and the label space as resolved.
+
+    Args:
+        project: the project's folder, which may move with what lies in it; None: the one that `runs` lies in.
 
     Raises:
         RunError: the data cannot be used, or the folder cannot be written or holds a run already.
     """
     listing = list_data(config.data, needs_target=config.training.steps > 0)
     run = RunFolder(path)
-    run.create(config.model_copy(update={"data_fingerprint": listing.fingerprint}))
+    run.create(config.model_copy(update={"data_fingerprint": listing.fingerprint}), project)
     write_atomic(path / LABEL_SPACE_FILE, space_to_toml(listing.recognition.space))
     run.write_status(state="created", step=0, total_steps=config.training.total_steps, reason="")
     return run

@@ -57,15 +57,25 @@ class RunFolder:
     def is_run(path: Path) -> bool:
         return (path / "run.toml").is_file()
 
-    def create(self, config: RunConfig) -> None:
-        """Make the folder and write run.toml. Raises RunError where that is impossible."""
+    @property
+    def project(self) -> Path:
+        """The project's folder, which moves with its runs; of a run that does not lie in `runs`, its own folder."""
+        folder = Path(os.path.abspath(self.path))  # noqa: PTH100 - keeps links
+        return folder.parent.parent if folder.parent.name == "runs" else folder
+
+    def create(self, config: RunConfig, project: Path | None = None) -> None:
+        """Make the folder and write run.toml, with paths in the project's folder relative to it.
+
+        Raises:
+            RunError: the folder cannot be written, or holds a run already.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if self.config_path.exists():
                 raise RunError(f"{self.path} already holds a run. Choose another name, or resume it.")
             for folder in (self.checkpoints_path, self.previews_path, self.export_path):
                 folder.mkdir(exist_ok=True)
-            write_atomic(self.config_path, settings.dumps(config))
+            settings.save(config, self.config_path, project or self.project)
         except OSError as error:
             raise RunError(
                 f"The run folder {self.path} cannot be written: {error.strerror or error}. Choose another place."

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from pathlib import PureWindowsPath
 from typing import Any
 
 import torch
@@ -75,7 +76,7 @@ def adapt(control: RunControl, run: RunFolder, group: Group = SOLO) -> Iterator[
     with run.lock(), _log_file(run):
         finished = run.status()
         if finished.get("state") == "finished":
-            yield Finished(finished["step"], stopped=False, result=finished["result"])
+            yield Finished(finished["step"], stopped=False, result=_as_here(run, finished["result"]))
             return
         try:
             yield from _Loop(control, run, group).events()
@@ -89,6 +90,12 @@ def adapt(control: RunControl, run: RunFolder, group: Group = SOLO) -> Iterator[
             if sentence is None or isinstance(error, RunError):
                 raise
             raise RunError(sentence) from error
+
+
+def _as_here(run: RunFolder, result: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored result with the paths of where the run lies now: it may have been moved since."""
+    checkpoint = PureWindowsPath(result["checkpoint"]).name  # which also splits the paths of other systems
+    return {**result, "run": str(run.path), "checkpoint": str(run.checkpoints_path / checkpoint)}
 
 
 @contextmanager
@@ -121,7 +128,7 @@ class _Loop:
         yield Preparing("listing the images")
         listing = list_run(self.run)
         config = self.run.config()
-        if config.data_fingerprint and listing.fingerprint != config.data_fingerprint:
+        if not listing.matches(config.data_fingerprint):
             yield Warned(
                 "data_changed", "The images are not those the run was started with; it goes on with what is there now."
             )

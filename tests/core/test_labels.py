@@ -155,7 +155,7 @@ def test_a_wrong_file_is_refused_by_name(tmp_path, text, words):
 
 
 def test_missing_file_and_bytes_that_are_no_text(tmp_path):
-    with pytest.raises(LabelSpaceError, match="cannot be read: No such file"):
+    with pytest.raises(LabelSpaceError, match="cannot be read: it does not exist"):
         load_space(tmp_path / "none.toml")
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(LabelSpaceError, match="not valid TOML"):

@@ -231,7 +231,7 @@ def test_unsaved_changes_are_asked_for(open_window, monkeypatch, project_file, b
 
 def test_a_project_that_is_none_opens_a_dialog(make_window, tmp_path):
     window = make_window()
-    (tmp_path / "bad.toml").write_text("[training]\nsteps = -1\n")
+    (tmp_path / "bad.toml").write_text("format_version = 1\n[training]\nsteps = -1\n")
     assert not window.files.open(tmp_path / "bad.toml")
     dialog = window.findChild(ErrorDialog)
     assert "bad.toml" in dialog.message.text()

@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 
 import pytest
@@ -76,15 +77,50 @@ def test_a_wrong_value_is_refused_by_name(changes, words):
         with_changes(RunConfig(), changes)
 
 
-@pytest.mark.parametrize("text", ["", "x", "[mask]\nratio = ", "format_version = 99", "[mask]\nstratgy = 'off'"])
-def test_a_damaged_file_is_named(tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "has no format_version"),
+        ("[mask]\nratio = 0.5", "has no format_version"),
+        ("x", "cannot be read"),
+        ("[mask]\nratio = ", "cannot be read"),
+        ("x = " + "[" * 5000 + "]" * 5000, "nested too deeply"),
+        ("format_version = 99", "99"),
+        ("format_version = 1\n[mask]\nstratgy = 'off'", "Did you mean mask.strategy"),
+        ("format_version = 1\n[data]\nsource_images = 'a\\u0000b'".replace("'", '"'), "NUL"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path, text, words):
     path = tmp_path / "run.toml"
     path.write_text(text)
-    if text == "":
-        assert load(path) == RunConfig()
-        return
-    with pytest.raises(ConfigError, match=r"run\.toml"):
+    with pytest.raises(ConfigError, match=r"run\.toml") as raised:
         load(path)
+    assert words in str(raised.value)
+    assert "Traceback" not in str(raised.value)
+
+
+def test_a_file_of_enormous_size_and_a_device_are_refused_at_once(tmp_path):
+    path = tmp_path / "run.toml"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(ConfigError, match="too large"):
+        load(path)
+    with pytest.raises(ConfigError, match="not an ordinary file"):
+        load(Path("/dev/zero"))
+
+
+def test_saving_replaces_the_file_as_a_whole(tmp_path, monkeypatch):
+    path = tmp_path / "run.toml"
+    save(RunConfig(), path)
+    before = path.read_bytes()
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("core.files.os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        save(with_changes(RunConfig(), {"mask.block_size": 8}), path)
+    assert path.read_bytes() == before
 
 
 def test_a_missing_file_is_named(tmp_path):

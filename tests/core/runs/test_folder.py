@@ -6,7 +6,6 @@ import pytest
 from core import files
 from core.configuration.config import RunConfig
 from core.configuration.settings import with_changes
-from core.dataset.listing import fingerprint
 from core.errors import RunError
 from core.files import write_atomic
 from core.runs.create import new_run_path
@@ -98,15 +97,6 @@ def test_new_names_count_up(tmp_path):
     assert first.name == "dusk-01"
     first.mkdir(parents=True)
     assert new_run_path(tmp_path, "dusk").name == "dusk-02"
-
-
-def test_fingerprint_sees_names_and_sizes(tmp_path):
-    file = tmp_path / "a.png"
-    file.write_bytes(b"12")
-    before = fingerprint([file])
-    assert fingerprint([file]) == before
-    file.write_bytes(b"123")
-    assert fingerprint([file]) != before
 
 
 def test_an_atomic_write_leaves_no_rest(tmp_path):

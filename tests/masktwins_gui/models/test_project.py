@@ -69,7 +69,7 @@ def test_saving_and_opening(project, tmp_path, qtbot):
 
 
 def test_a_file_that_is_no_project_is_refused_with_its_name(project, tmp_path):
-    (tmp_path / "x.toml").write_text("[mask]\nblok_size = 3\n")
+    (tmp_path / "x.toml").write_text("format_version = 1\n[mask]\nblok_size = 3\n")
     with pytest.raises(ConfigError, match=r"x\.toml.*block_size"):
         project.open(tmp_path / "x.toml")
     assert project.path is None
