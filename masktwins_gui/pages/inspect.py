@@ -208,6 +208,15 @@ class InspectPage(QWidget):
         self.state_changed.emit(PageState.READY if runs else PageState.EMPTY, 0)
         if runs:
             self._on_run()
+        else:
+            self._forget_models()
+
+    def _forget_models(self) -> None:
+        """Empty the choice of models: those of a project that was left must not be scored or predicted."""
+        for combo in (self.first, self.second):
+            blocker = QSignalBlocker(combo)
+            combo.clear()
+            blocker.unblock()
 
     def _on_run(self) -> None:
         run = self.run.currentData()

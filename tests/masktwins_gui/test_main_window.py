@@ -75,6 +75,21 @@ def test_everything_fits(make_window, size):
         assert page.minimumSizeHint().width() <= size[0] - window.rail.width()
 
 
+def test_a_new_project_after_a_finished_run_forgets_its_models(open_window, qtbot, project_file, small_data):
+    run = RunFolder(project_file.parent / "runs" / "dusk-01")
+    run.create(small_data)
+    run.write_status(state="finished", step=10, result={})
+    checkpoint = run.checkpoint_path(6)
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "state.json").write_text("{}")
+    window = open_window()
+    qtbot.waitUntil(lambda: window.inspect.first.count() > 0)
+    window.new_action.trigger()  # an exception in a slot fails the test
+    window.project.change({"data.source_images": small_data.data.source_images})
+    qtbot.waitUntil(lambda: not window.controller.jobs.busy)
+    assert window.inspect.first.count() == window.inspect.second.count() == 0
+
+
 def test_a_run_from_the_window(open_window, qtbot):
     window = open_window()
     running(qtbot, window)
