@@ -173,7 +173,7 @@ def _measure(
             run()
     waits: list[float] = []
     found: dict[str, list[float]] = {name: [] for name in ("step", *work)}
-    with Prefetcher(session.make_batch, range(WARM_UP + steps), session.config.data.loader_threads) as batches:
+    with Prefetcher(session.make_batch, range(WARM_UP + steps), session.loader_threads) as batches:
         work["step"] = lambda: _loaded_step(session, batches, waits)
         for _ in range(WARM_UP + steps):
             for name, run in work.items():

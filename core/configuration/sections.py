@@ -92,10 +92,13 @@ class DataConfig(Section):
         le=0.45,
         advanced=True,
     )
-    loader_threads: int = setting(
-        2,
+    loader_threads: int | None = setting(
+        None,
         "Loader threads",
-        "Threads that decode images ahead of the training. Their number does not change the batches.",
+        (
+            "Threads that decode images ahead of the training. Empty: one per core, 2 to 8. Their number does not "
+            "change the batches."
+        ),
         ge=0,
         le=64,
         advanced=True,

@@ -1,7 +1,7 @@
 """Count the pixels of each class in every label, once: what rare-class sampling needs to know.
 
 The counts can be kept in a file, so that a resumed run does not read all the labels again. The file is valid for the same
-labels (names and sizes, in the same order) and the same classes; another one is counted anew and replaced.
+labels (names and sizes, in the same order) and the same classes. Otherwise the labels are counted again and it is replaced.
 
 Importable without torch.
 """
@@ -22,12 +22,11 @@ from core.dataset.reading import ReadError, read_label
 from core.events import Warned
 from core.files import fsync_folder
 from core.labels import LabelSpace, space_to_toml
-from core.loading.prefetch import Prefetcher
+from core.loading.prefetch import Prefetcher, default_threads
 
 LOG = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
-MAX_THREADS = 8  # more do not help: the disk is the limit then
 CALL_EVERY = 50  # labels between two calls of the progress
 
 
@@ -44,10 +43,10 @@ def class_counts(
 
     Args:
         pairs: each with its label; the images are not opened.
-        cache: a file the counts are read from if they are valid, and written to if not (and `keep`). None: there is none.
+        cache: a file. Valid counts are read from it; otherwise new ones are written to it, if `keep`. None: no file.
         progress: called with (labels done, labels in all) from the thread that called. What it raises ends the counting;
             nothing is kept then.
-        on_problem: told of each label that cannot be read; its counts are 0.
+        on_problem: called with each label that cannot be read; its counts are 0.
 
     Returns:
         uint32 (len(pairs), C): pixels of each class. Ignored and unknown pixels count nowhere.
@@ -78,7 +77,7 @@ def _report(pair: Pair, error: ReadError, on_problem: Callable[[Warned], None] |
 
 def _count_all(pairs: Sequence[Pair], space: LabelSpace) -> Iterator[np.ndarray | ReadError]:
     """Yield the rows in the order of the pairs."""
-    threads = min(MAX_THREADS, os.cpu_count() or 1)
+    threads = default_threads()
     _ = space.table  # cached here, before several threads ask for it at once
     with Prefetcher(lambda pair: _count(pair, space), pairs, threads, ahead=4 * threads) as rows:
         yield from rows

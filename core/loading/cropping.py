@@ -3,7 +3,7 @@
 A box of crop / scale pixels is cut from the image and resized to the crop, the image by area when shrinking and linearly
 when enlarging, the label by nearest pixel centre; half of the crops are mirrored. An image smaller than the crop is
 enlarged until it covers it. Only where the shapes differ more than twofold (a strip in a square crop) it is enlarged to
-twice the contained size, and the rest of the crop is padded: reflected pixels, label IGNORE.
+twice the contained size, and the rest of the crop is padded with reflected pixels and the label IGNORE.
 
 Importable without torch.
 """
@@ -23,7 +23,7 @@ MAX_ASPECT_CUT = 2.0  # how far beyond containment an image is enlarged before p
 
 @dataclass(frozen=True)
 class Crop:
-    """A crop of one image."""
+    """Hold a crop of one image and of its label."""
 
     image: np.ndarray  # (H, W, 3) uint8
     label: np.ndarray  # (H, W) uint8; all 0 where there is no label, IGNORE on padding
@@ -31,7 +31,7 @@ class Crop:
 
 @dataclass(frozen=True)
 class _Box:
-    """Where a crop comes from, and how large it is before padding: pixels, (y, x)."""
+    """Say where a crop comes from, and how large it is before padding: pixels, (y, x)."""
 
     window: tuple[slice, slice]
     size: tuple[int, int]
@@ -54,12 +54,12 @@ def cut(image: np.ndarray, label: np.ndarray, crop_hw: tuple[int, int], data: Da
 
 
 def cut_label(label: np.ndarray, crop_hw: tuple[int, int], data: DataConfig, draws: np.ndarray) -> np.ndarray:
-    """The label of the crop that `cut` makes of the same draws, without the work on the image: uint8 (H, W)."""
+    """Cut the label of a crop alone, as `cut` does with the same draws: uint8 (H, W)."""
     return _cut_label(label, _box(label.shape, crop_hw, data, draws), crop_hw)
 
 
 def enlarge_to_cover(hw: tuple[int, ...], crop_hw: tuple[int, int], scale: float) -> float:
-    """The scale that an image of this size really gets where `scale` is drawn: at least what covers the crop."""
+    """Return the scale that an image of this size gets when `scale` is drawn: at least what covers the crop."""
     fits = [crop / side for side, crop in zip(hw, crop_hw, strict=True)]
     return max(scale, min(max(fits), MAX_ASPECT_CUT * min(fits)))
 
@@ -74,7 +74,7 @@ def _box(hw: tuple[int, ...], crop_hw: tuple[int, int], data: DataConfig, draws:
 
 
 def _span(side: int, crop: int, scale: float, draw: float) -> tuple[int, int, int]:
-    """Where the box starts and how long it is along one side of the image, and its length in the crop."""
+    """Return where the box starts and how long it is along one side of the image, and its length in the crop."""
     box = min(side, max(1, round(crop / scale)))
     out = crop if box < side else min(crop, max(1, round(side * scale)))  # shorter than the crop: padding follows
     return int(draw * (side - box + 1)), box, out
@@ -92,5 +92,5 @@ def _cut_label(label: np.ndarray, box: _Box, crop_hw: tuple[int, int]) -> np.nda
 
 
 def _missing(size: tuple[int, int], crop_hw: tuple[int, int]) -> tuple[int, int]:
-    """Rows below and columns to the right by which an image is too short for the crop."""
+    """Return how many rows below and columns on the right are missing to fill the crop."""
     return crop_hw[0] - size[0], crop_hw[1] - size[1]

@@ -1,7 +1,8 @@
-"""The one thread pool that works ahead: results in order, a bounded number of them. Importable without torch."""
+"""Work ahead in a few threads: results in order, and a bounded number of them. Importable without torch."""
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,12 +13,21 @@ from typing import Generic, Self, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+MIN_THREADS, MAX_THREADS = 2, 8  # one thread is late after every slow file; beyond eight the disk is the limit
+
+
+def default_threads(processes: int = 1) -> int:
+    """Return how many threads decode ahead: one per core, shared among the `processes` of this machine, 2 to 8."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux: what a container or a batch system allows
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(MAX_THREADS, max(MIN_THREADS, cores // processes))
+
 
 class Prefetcher(Generic[Item, Result]):
     """Iterate over `make(item)` for each item, in the order of the items, made ahead by a few threads.
 
     The results do not depend on the number of threads, as long as `make` is a pure function. An exception in `make` is
-    raised where its result is asked for.
+    raised where its result is taken.
 
     One thread creates, iterates and closes it; the pool's threads call `make`, several at once, so `make` must be safe
     for that. Use it in a `with`: leaving it waits for the threads, at most for the results being made.
@@ -45,7 +55,7 @@ class Prefetcher(Generic[Item, Result]):
         self.close()
 
     def close(self) -> None:
-        """Drop the results that wait and join the threads. May be called again."""
+        """Drop the waiting results and join the threads. May be called again."""
         self._items = iter(())
         self._pending.clear()
         if self._pool is not None:

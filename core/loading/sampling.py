@@ -46,7 +46,7 @@ PATIENCE_S = 60.0  # for which images are waited for when none of a camera can b
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's crops on the host: B images of each camera (none of the target where it was not asked for)."""
+    """Hold one step's crops on the host: B images of each camera, none of the target where it was not asked for."""
 
     source_image: Tensor  # (B, 3, H, W) uint8 RGB 0..255
     source_label: Tensor  # (B, H, W) uint8, class ids and IGNORE
@@ -73,8 +73,16 @@ class BatchSource:
         training: TrainingConfig,
         on_problem: Callable[[Warned], None],
         counts: np.ndarray | None = None,
+        *,
+        pinned: bool = False,
     ) -> None:
-        """`counts` (num_source, C) are the pixels of each class, by `core.loading.counting`; rare-class sampling needs them."""
+        """Check the pairs and prepare the sampling.
+
+        Args:
+            counts: pixels of each class (num_source, C) by `core.loading.counting`; rare-class sampling needs them.
+            pinned: make batches in page-locked memory, which a CUDA device reads without making the host wait. torch
+                keeps such memory and uses it again for later batches.
+        """
         cv2.setNumThreads(1)  # the parallelism is across batches; OpenCV's own threads would only compete with it
         if not source:
             raise RunError("There is no labelled source image to train on. Check data.source_images and source_labels.")
@@ -82,6 +90,7 @@ class BatchSource:
             raise RunError(f"The source image {unlabelled.image} has no label. Give it one, or remove it.")
         rare = _rare_classes(counts, data, training, (len(source), space.num_classes))
         self._crop_hw = training.crop_hw
+        self._pinned = pinned
         self._source_size, self._target_size = training.batch_size, training.target_batch
         self._source = _Camera("source", source, space, data, training, on_problem, rare)
         self._target = _Camera("target", target, None, data, training, on_problem)
@@ -100,14 +109,21 @@ class BatchSource:
         source = list(self._source.crops(t, self._source_size, share(self._source_size, *shard)))
         wanted = share(self._target_size, *shard) if with_target else range(0)
         target = list(self._target.crops(t, self._target_size, wanted))
-        return Batch(
-            source_image=_images(source, self._crop_hw),
-            source_label=torch.from_numpy(_labels(source, self._crop_hw)),
-            target_image=_images(target, self._crop_hw),
-            # Compared by numpy: torch would start a team of OpenMP threads in each reading thread, which then compete
-            # with the training's own.
-            target_valid=torch.from_numpy(_labels(target, self._crop_hw) != IGNORE),
-        )
+        images = [self._empty(len(crops), 3) for crops in (source, target)]
+        label, valid = self._empty(len(source)), self._empty(len(target), dtype=torch.bool)
+        # Filled by numpy: torch would start a team of OpenMP threads in each reading thread, and they would compete with
+        # the training's own.
+        for image, crops in zip(images, (source, target), strict=True):
+            for row, crop in zip(image.numpy(), crops, strict=True):
+                row[:] = crop.image.transpose(2, 0, 1)
+        for row, crop in zip(label.numpy(), source, strict=True):
+            row[:] = crop.label
+        for row, crop in zip(valid.numpy(), target, strict=True):
+            np.not_equal(crop.label, IGNORE, out=row)
+        return Batch(images[0], label, images[1], valid)
+
+    def _empty(self, count: int, *channels: int, dtype: torch.dtype = torch.uint8) -> Tensor:
+        return torch.empty((count, *channels, *self._crop_hw), dtype=dtype, pin_memory=self._pinned)
 
 
 def share(num: int, rank: int, world: int) -> range:
@@ -131,16 +147,6 @@ def _rare_classes(
         return RareClasses(counts, data.rare_class_temperature, training.crop_hw)
     except ValueError as error:
         raise RunError(str(error)) from error
-
-
-def _images(crops: Sequence[Crop], hw: tuple[int, int]) -> Tensor:
-    if not crops:
-        return torch.empty((0, 3, *hw), dtype=torch.uint8)
-    return torch.from_numpy(np.stack([np.ascontiguousarray(crop.image.transpose(2, 0, 1)) for crop in crops]))
-
-
-def _labels(crops: Sequence[Crop], hw: tuple[int, int]) -> np.ndarray:
-    return np.stack([crop.label for crop in crops]) if crops else np.empty((0, *hw), np.uint8)
 
 
 class _MismatchError(ValueError):

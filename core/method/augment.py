@@ -1,12 +1,12 @@
-"""Colour jitter and Gaussian blur of image batches on the device, as the released code does them (method section 5).
+"""Jitter the colours of image batches and blur them, as the released code does (section 5 of the guide's method chapter).
 
-Shape legend: B images, C channels, H height, W width. Random draws are made on the host in numpy; the pixels are
-worked on where they are, without a host synchronisation.
+Shape legend: B images, C channels, H height, W width. Random draws are made on the host in numpy. The pixels are changed
+on their device, and the host does not wait for it.
 
-Two jitters go by the same names. The additive one is the released code's (kornia 0.6, golden `cj`): brightness is added,
-contrast turns about 0, and saturation scales S of HSV. The photometric one is torchvision's: brightness multiplies,
-contrast turns about the image's mean grey, and saturation about each pixel's grey. They differ by up to 0.195 on images in
-[0, 1]. The hue is the same in both.
+Two colour jitters use the same names for different operations. The additive one is the released code's (kornia 0.6, golden
+`cj`): brightness is added, contrast scales about 0, and saturation scales S of HSV. The photometric one is torchvision's:
+brightness multiplies, contrast scales about the image's mean grey, and saturation about each pixel's grey. They differ by
+up to 0.195 on images in [0, 1]. The hue is the same in both.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SATURATION_EPSILON = 1e-6  # the released code's, in the denominator of S
 
 @dataclass(frozen=True)
 class ColourDraw:
-    """Factors of one jitter call, each (B,), and the order of the four adjustments, shared by the call.
+    """Hold the factors of one jitter call, each (B,), and the order of the four adjustments, shared by all images.
 
     `brightness`, `contrast` and `saturation` lie about 1; `hue` is in turns, about 0.
     """
@@ -39,7 +39,7 @@ class ColourDraw:
     order: tuple[int, ...]
 
     def __getitem__(self, images: slice) -> ColourDraw:
-        """The draw of some of the images."""
+        """Return the draw of some of the images."""
         return ColourDraw(
             self.brightness[images], self.contrast[images], self.saturation[images], self.hue[images], self.order
         )
@@ -53,7 +53,7 @@ def draw_colour(rng: np.random.Generator, num_images: int, strength: float) -> C
 
 
 def colour_jitter(image_BCHW: Tensor, draw: ColourDraw, model: JitterModel = JitterModel.ADDITIVE) -> Tensor:
-    """Jitter RGB images (B, 3, H, W) with values in [0, 1]; the result is in [0, 1] too.
+    """Jitter RGB images (B, 3, H, W) with values in [0, 1]. The result is in [0, 1] too.
 
     Raises:
         ValueError: the draw is for another number of images.
@@ -61,7 +61,7 @@ def colour_jitter(image_BCHW: Tensor, draw: ColourDraw, model: JitterModel = Jit
     if len(draw.hue) != len(image_BCHW):
         raise ValueError(f"A colour draw for {len(draw.hue)} images cannot be used on {len(image_BCHW)}: draw again.")
     stacked = np.stack([draw.brightness, draw.contrast, draw.saturation, draw.hue]).astype(np.float32)
-    factors = to_device(torch.from_numpy(stacked), image_BCHW.device).to(image_BCHW.dtype)  # one small copy for all
+    factors = to_device(stacked, image_BCHW.device).to(image_BCHW.dtype)  # one small copy for all
     additive = model is JitterModel.ADDITIVE
     adjustments = (_brightness, _contrast, _saturation, _hue) if additive else (_exposure, _spread, _chroma, _hue)
     for which in draw.order:
@@ -88,28 +88,28 @@ def _hue(image_BCHW: Tensor, factor_B11: Tensor) -> Tensor:
 
 
 def _exposure(image_BCHW: Tensor, factor_B11: Tensor) -> Tensor:
-    """torchvision's brightness."""
+    """Change the brightness as torchvision does."""
     return (image_BCHW * factor_B11.unsqueeze(1)).clamp(0, 1)
 
 
 def _spread(image_BCHW: Tensor, factor_B11: Tensor) -> Tensor:
-    """torchvision's contrast."""
+    """Change the contrast as torchvision does."""
     return torch.lerp(_grey(image_BCHW).mean((1, 2, 3), keepdim=True), image_BCHW, factor_B11.unsqueeze(1)).clamp(0, 1)
 
 
 def _chroma(image_BCHW: Tensor, factor_B11: Tensor) -> Tensor:
-    """torchvision's saturation."""
+    """Change the saturation as torchvision does."""
     return torch.lerp(_grey(image_BCHW), image_BCHW, factor_B11.unsqueeze(1)).clamp(0, 1)
 
 
 def _grey(image_BCHW: Tensor) -> Tensor:
-    """(B, 1, H, W), by the weights of ITU-R 601."""
+    """Return grey values (B, 1, H, W), by the weights of ITU-R 601."""
     red, green, blue = image_BCHW.unbind(1)
     return (0.2989 * red + 0.587 * green + 0.114 * blue).unsqueeze(1)
 
 
 def _to_hsv(image_BCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Hue in turns [0, 1), saturation and value in [0, 1], each (B, H, W)."""
+    """Return hue in turns [0, 1), saturation and value in [0, 1], each (B, H, W)."""
     red, green, blue = image_BCHW.unbind(1)
     value, which = image_BCHW.max(1)
     span = value - image_BCHW.amin(1)
@@ -120,21 +120,21 @@ def _to_hsv(image_BCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _to_rgb(hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
-    """(B, H, W) each to RGB (B, 3, H, W), by the branch-free form of the six sectors."""
+    """Convert three maps (B, H, W) to RGB (B, 3, H, W), without branches for the six sectors."""
     sector = torch.stack([torch.remainder(hue * 6 + n, 6) for n in (5, 3, 1)], 1)
     ramp = torch.minimum(sector, 4 - sector).clamp(0, 1)
     return value.unsqueeze(1) * (1 - saturation.unsqueeze(1) * ramp)
 
 
 def blur_kernel_sizes(height: int, width: int) -> tuple[int, int]:
-    """Sides of the blur kernel: the largest odd number up to a tenth of the image's side, rounded up."""
+    """Return the sides of the blur kernel: the largest odd number up to a tenth of the image's side, rounded up."""
     tenths = (-(-side // 10) for side in (height, width))
     kernel_height, kernel_width = (tenth - (tenth % 2 == 0) for tenth in tenths)
     return kernel_height, kernel_width
 
 
 def gaussian_blur(image_BCHW: Tensor, sigma: float) -> Tensor:
-    """Blur (B, C, H, W) with a normalised separable Gaussian of `sigma` pixels; the borders are reflected.
+    """Blur (B, C, H, W) with a normalised separable Gaussian of `sigma` pixels. The borders are reflected.
 
     Raises:
         ValueError: `sigma` is not positive.
@@ -152,7 +152,7 @@ def gaussian_blur(image_BCHW: Tensor, sigma: float) -> Tensor:
 
 
 def _gaussian(size: int, sigma: float, like: Tensor) -> Tensor:
-    """Normalised weights (size,), made on the device of `like` so that nothing is copied."""
+    """Return normalised weights (size,), made on the device of `like` so that nothing is copied."""
     offset = torch.arange(size, device=like.device, dtype=like.dtype) - size // 2
     weights = torch.exp(-(offset**2) / (2 * sigma**2))
     return weights / weights.sum()

@@ -1,8 +1,10 @@
-"""The random draws of a training step. The step takes them as an argument: training draws them from (seed, t), each
-purpose from a generator of its own; recorded ones can be given instead.
+"""Draw everything random in a training step, on the host.
 
-Draws are made for the whole batch. A process that trains on a share of it (see `Share`) keeps its own part, so that the
-draws do not depend on the number of processes.
+A step takes its draws as an argument. Training draws them from (seed, t), each purpose from a generator of its own;
+recorded draws can be given instead.
+
+Draws are made for the whole batch. A process that trains on a share of it (see `Share`) keeps its own part, so the draws
+do not depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from core.configuration.config import RunConfig
 from core.configuration.sections import AugmentConfig
 from core.loading.sampling import Batch
 from core.method.augment import ColourDraw, draw_colour
-from core.method.masks import draw_keep_masks
+from core.method.masks import draw_block_masks
 from core.method.mixing import draw_classes, draw_classes_of_batch
 from core.networks.prediction import Box, draw_box
 
@@ -29,13 +31,13 @@ Generators = Callable[[str], np.random.Generator]  # purpose -> generator of thi
 
 
 class Share(NamedTuple):
-    """Which part of each batch a process trains on: the rank-th of `world` equal parts."""
+    """Name the part of each batch that a process trains on: the rank-th of `world` equal parts."""
 
     rank: int = 0
     world: int = 1
 
     def slice(self, local: int) -> slice:
-        """Of the whole batch, where `local` images are this process's."""
+        """Return this process's part of the whole batch, `local` images of it."""
         return slice(self.rank * local, (self.rank + 1) * local)
 
 
@@ -44,7 +46,7 @@ WHOLE = Share()
 
 @dataclass(frozen=True)
 class AugmentDraw:
-    """Colour jitter and blur of a batch of images; None: left out in this step."""
+    """Hold the colour jitter and the blur of a batch of images. None: left out in this step."""
 
     colour: ColourDraw | None = None
     sigma: float | None = None
@@ -52,25 +54,26 @@ class AugmentDraw:
 
 @dataclass(frozen=True)
 class BoxDraws:
-    """HRDA's sub-crops, one per forward; of the twins either one each or one for all."""
+    """Hold HRDA's sub-crops, one per forward. The twins have either one each or one for all."""
 
     source: Box
     mixed: Box
     twins: tuple[Box, ...]
 
     def of_twin(self, index: int) -> Box:
+        """Return the sub-crop of one twin, numbered from 0."""
         return self.twins[min(index, len(self.twins) - 1)]
 
 
 @dataclass(frozen=True)
 class StepDraws:
-    """All randomness of one step but the network's own dropout."""
+    """Hold all randomness of one step except the network's own dropout and drop path."""
 
     pasted_classes: np.ndarray | None = None  # bool (B, 256): ClassMix
     mixed: AugmentDraw = AugmentDraw()
     target: AugmentDraw = AugmentDraw()
     source: AugmentDraw = AugmentDraw()  # of masked source images
-    target_masks: tuple[np.ndarray, ...] = ()  # bool (B, 1, H, W) each, True = visible
+    target_masks: tuple[np.ndarray, ...] = ()  # bool (B, 1, h, w) each, one value per block, True = visible
     source_masks: tuple[np.ndarray, ...] = ()
     boxes: BoxDraws | None = None  # None: the network has no sub-crop
 
@@ -79,14 +82,15 @@ def draw(config: RunConfig, batch: Batch, rng: Generators, detail_step: int = 0,
     """Draw what step t needs.
 
     Args:
-        detail_step: pixels that HRDA's sub-crop moves by; 0 for a network without one.
+        detail_step: pixels that HRDA's sub-crop moves by; 0 for a network without a sub-crop.
+        share: which part of the whole batch `batch` is.
     """
     B_S, _, H, W = batch.source_image.shape
     B_T = len(batch.target_image)
     mask = config.mask
 
     def masks(purpose: str, local: int) -> tuple[np.ndarray, ...]:
-        return tuple(m[share.slice(local)] for m in draw_keep_masks(mask, share.world * local, H, W, rng(purpose)))
+        return tuple(m[share.slice(local)] for m in draw_block_masks(mask, share.world * local, H, W, rng(purpose)))
 
     return StepDraws(
         pasted_classes=_draw_pasted(config.augment, batch, rng, share),

@@ -1,4 +1,4 @@
-"""L_fd (DAFormer's feature distance, an option of MaskTwins): the encoder stays near the pretrained one on source objects."""
+"""Compute L_fd, DAFormer's feature distance: it keeps the encoder near the pretrained one on source objects."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ MIN_SHARE = 0.75  # of a cell's pixels that its majority class must hold
 
 
 class FeatureAnchor:
-    """The frozen pretrained encoder, and the classes over which the distance to it is taken.
+    """Keep the frozen pretrained encoder, and measure the distance to it over some classes.
 
     Args:
-        encoder: gives the features of normalised images, finest first; copied.
+        encoder: returns the features of normalised images, finest first. It is copied.
         classes: ids of the chosen classes.
     """
 
@@ -27,7 +27,7 @@ class FeatureAnchor:
         self._classes = tuple(classes)
 
     def distance(self, features: Sequence[Tensor], label: Tensor) -> Tensor:
-        """Mean distance of the student's last features to the anchor's.
+        """Return the mean distance of the student's last features to the anchor's.
 
         Args:
             features: the student's, of source images; the first entry is the normalised image itself.
@@ -40,7 +40,7 @@ class FeatureAnchor:
 
 
 def majority_class(label: Tensor, size: Sequence[int], classes: Sequence[int]) -> Tensor:
-    """The class that holds at least 75 % of all of a cell's pixels, ignored ones in the denominator; else IGNORE.
+    """Return the class that holds at least 75 % of a cell's pixels, ignored ones in the denominator; else IGNORE.
 
     Args:
         label: uint8 (B, H, W).
@@ -59,7 +59,7 @@ def majority_class(label: Tensor, size: Sequence[int], classes: Sequence[int]) -
 
 
 def feature_distance(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the masked cells of the batch of the L2 distance over channels; 0 where no cell is masked.
+    """Return the L2 distance over channels, averaged over the masked cells of the batch. 0 where no cell is masked.
 
     Args:
         first, second: (B, D, h, w).

@@ -1,4 +1,7 @@
-"""The losses of MaskTwins (method sections 2, 4 and 5). Logits are (B, C, h, w); labels uint8 or int64 (B, H, W)."""
+"""Compute the losses of MaskTwins (sections 2, 4 and 5 of the guide's method chapter).
+
+Logits are (B, C, h, w), labels uint8 or int64 (B, H, W).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ DETAIL_WEIGHT = 0.1  # of HRDA's sub-crop in the loss
 
 
 def cross_entropy(logits: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:
-    """CE_w: mean over all pixels of weight · CE, as in the released code.
+    """Return CE_w, the mean over all pixels of weight · CE, as in the released code.
 
     Ignored pixels contribute 0 but count in the denominator. Logits are resized bilinearly (align_corners False) to the
     label's size, in float32 whatever the network computed in.
@@ -31,7 +34,10 @@ def cross_entropy(logits: Tensor, label: Tensor, weight: Tensor | None = None) -
 
 
 def segmentation_loss(prediction: Prediction, label: Tensor, weight: Tensor | None = None) -> Tensor:
-    """CE_w of a prediction; with HRDA's sub-crop 0.9 CE_w(fused) + 0.1 CE_w(detail), label and weight cut to its box."""
+    """Return CE_w of a prediction.
+
+    With HRDA's sub-crop: 0.9 CE_w(fused) + 0.1 CE_w(detail), the label and the weight cut to its box.
+    """
     whole = cross_entropy(prediction.logits, label, weight)
     if prediction.detail is None or prediction.box is None:
         return whole
@@ -42,7 +48,10 @@ def segmentation_loss(prediction: Prediction, label: Tensor, weight: Tensor | No
 
 
 def twin_cross_entropy(views: Sequence[Prediction], label: Tensor, weight: Tensor | None, balance: float) -> Tensor:
-    """L_cl = λ CE_w(z_D, ŷ; q) + (1 − λ) CE_w(z_{1−D}, ŷ; q); of one view its CE_w, of more than two their mean."""
+    """Return L_cl = λ CE_w(z_D, ŷ; q) + (1 − λ) CE_w(z_{1−D}, ŷ; q).
+
+    With one view its CE_w, with more than two the mean.
+    """
     losses = [segmentation_loss(view, label, weight) for view in views]
     if len(losses) == 2:
         return balance * losses[0] + (1 - balance) * losses[1]
@@ -50,9 +59,9 @@ def twin_cross_entropy(views: Sequence[Prediction], label: Tensor, weight: Tenso
 
 
 def consistency(views: Sequence[Tensor]) -> Tensor:
-    """L_cm: mean squared difference of the views' raw logits at the decoder's resolution; gradients reach all of them.
+    """Return L_cm, the mean squared difference of the views' raw logits at the decoder's resolution.
 
-    Of more than two views: the mean over the pairs.
+    Gradients reach all views. With more than two: the mean over the pairs.
     """
     pairs = list(combinations([z.float() for z in views], 2))
     return torch.stack([F.mse_loss(first, second) for first, second in pairs]).mean()

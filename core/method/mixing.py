@@ -1,4 +1,4 @@
-"""ClassMix (method section 4): half of a source image's classes pasted onto a target image."""
+"""Paste half of a source image's classes onto a target image (ClassMix, section 4 of the guide's method chapter)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NUM_VALUES = 256  # of a uint8 label
 def draw_classes(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Choose ⌈n/2⌉ of the n classes in each image, without replacement.
 
-    Each image's own classes count, and IGNORE is never pasted: see `draw_classes_of_batch` for the released way.
+    Each image's own classes count, and IGNORE is never pasted. `draw_classes_of_batch` does it as the released code does.
 
     Args:
         labels: uint8 (B, H, W), with IGNORE.
@@ -42,11 +42,11 @@ def draw_classes_of_batch(labels: np.ndarray, rng: np.random.Generator) -> np.nd
 
 
 def paste_mask(labels: Tensor, chosen: Tensor) -> Tensor:
-    """True where the source is pasted: bool (B, H, W) from labels (B, H, W) and the classes chosen, bool (B, 256)."""
+    """Return True where the source is pasted, bool (B, H, W), from labels (B, H, W) and chosen classes, bool (B, 256)."""
     B, H, W = labels.shape
     return chosen.gather(1, labels.reshape(B, -1).long()).view(B, H, W)
 
 
 def mix(mask: Tensor, source: Tensor, target: Tensor) -> Tensor:
-    """Source where the mask (B, H, W) is True, target elsewhere; for images (B, 3, H, W), labels and weights (B, H, W)."""
+    """Take the source where the mask (B, H, W) is True, else the target. Works on images (B, 3, H, W) and maps (B, H, W)."""
     return torch.where(mask if source.dim() == mask.dim() else mask.unsqueeze(1), source, target)

@@ -1,7 +1,8 @@
 """One training step of MaskTwins, in the order of the paper's method section.
 
-The random draws of a step are an argument (`core.method.draws.StepDraws`). Each loss is back-propagated as soon as it is
-known, so that the peak memory is that of the twins' graph alone. Nothing here waits for the device.
+The numbers in the comments are the sections of "One step" in the guide (resources/guide/method.md). The random draws of a
+step are an argument (`core.method.draws.StepDraws`). Each loss is back-propagated as soon as it is known, so the peak
+memory is that of the twins' graph alone. Nothing here waits for the device: `tests/core/training/test_device_traffic.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.profiler import record_function
 
@@ -22,12 +22,13 @@ from core.method.augment import colour_jitter, gaussian_blur
 from core.method.draws import AugmentDraw, BoxDraws, StepDraws
 from core.method.feature_distance import FeatureAnchor
 from core.method.losses import consistency, segmentation_loss, twin_cross_entropy
+from core.method.masking import mask_features, pixel_masks
 from core.method.mixing import mix, paste_mask
 from core.method.student import Student, chunk
 from core.method.style import Style, in_turn, style_of
 from core.method.teacher import Teacher, pseudo_label
 from core.method.transfer import to_device
-from core.networks.prediction import Box, OnFeatures, Prediction
+from core.networks.prediction import Box, Prediction
 from core.networks.segmenter import resize
 from core.pixels import Normalisation
 
@@ -36,7 +37,7 @@ Losses = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Images:
-    """A batch on the device. Images are float32 (B, 3, H, W) in 0..1; there may be fewer target than source images."""
+    """Hold a batch on the device. Images are float32 (B, 3, H, W) in 0..1. There may be fewer target than source images."""
 
     source: Tensor
     source_label: Tensor  # uint8 (B, H, W)
@@ -46,29 +47,30 @@ class Images:
 
 @dataclass(frozen=True)
 class PseudoLabel:
-    """What the teacher says of the target images."""
+    """Hold what the teacher predicts for the target images."""
 
     label: Tensor  # ŷ, int64 (B, H, W)
     weight: Tensor  # q where the pixel is valid, else 0; float32 (B, H, W)
     style: Style | None = None  # of its features, for AdaIN
 
     def repeated(self, count: int) -> PseudoLabel:
+        """Return `count` rows: the images in turn, where there are fewer."""
         return PseudoLabel(in_turn(self.label, count), in_turn(self.weight, count), self.style)
 
 
 @dataclass(frozen=True)
 class Unmasked:
-    """Images of which masked copies are made, and what the student must predict from each."""
+    """Hold images that are masked, and what the student must predict from each masked copy."""
 
     image: Tensor  # float32 (B, 3, H, W) in 0..1
     label: Tensor  # (B, H, W)
     weight: Tensor | None  # per pixel, (B, H, W); None for 1
-    masks: Sequence[np.ndarray]  # bool (B, 1, H, W) each
+    masks: Sequence[np.ndarray]  # bool (B, 1, h, w) each, one value per block
     augment: AugmentDraw
 
 
 def part(name: str) -> AbstractContextManager:
-    """Label a part of the step for profilers; costs next to nothing without one."""
+    """Label a part of the step for profilers and for `bench`. Costs next to nothing without one."""
     return record_function(f"masktwins::{name}")
 
 
@@ -82,13 +84,17 @@ def source_step(
     anchor: FeatureAnchor | None = None,
     last: bool = True,
 ) -> Losses:
-    """A step on the labelled camera: L_S, and λ_fd L_fd with an anchor.
+    """Back-propagate the losses of the labelled camera: L_S, and λ_fd L_fd with an anchor.
 
-    Gradients are left in the parameters; losses are returned detached, with their weights applied.
+    Gradients are added to those of the parameters.
 
     Args:
+        box: HRDA's sub-crop.
         style: of the target, for AdaIN.
         last: whether no other loss follows in this step.
+
+    Returns:
+        The losses with their weights applied, detached, on the device.
     """
     seen: list[Tensor] = []
 
@@ -118,7 +124,7 @@ def masktwins_step(
     t: int,
     anchor: FeatureAnchor | None = None,
 ) -> Losses:
-    """Adaptation step t: update the teacher, then accumulate the gradients of L in the student's parameters.
+    """Make adaptation step t: update the teacher, then accumulate the gradients of L in the student's parameters.
 
     Args:
         t: adaptation steps done before this one; 0 copies the student into the teacher.
@@ -155,7 +161,7 @@ def masktwins_step(
 
 
 def ramp_up(t: int, steps: int) -> float:
-    """Weight of the losses without labels at adaptation step t: linear to 1 over `steps`."""
+    """Return the weight of the losses without labels at adaptation step t: linear to 1 over `steps`."""
     return min(1.0, (t + 1) / steps) if steps else 1.0
 
 
@@ -180,11 +186,11 @@ def _label_target(teacher: Teacher, student: Student, images: Images, config: Ru
 def mixed(
     images: Images, labelled: PseudoLabel, draws: StepDraws, normalisation: Normalisation, config: RunConfig
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Source classes pasted onto the target: normalised images, labels, and weights (1 on source pixels, q elsewhere)."""
+    """Paste source classes onto the target. Return normalised images, labels, and weights (1 on source pixels, else q)."""
     assert draws.pasted_classes is not None
     count = len(images.source)
     labelled = labelled.repeated(count)
-    pasted = to_device(torch.from_numpy(draws.pasted_classes), labelled.label.device)
+    pasted = to_device(draws.pasted_classes, labelled.label.device)
     mask = paste_mask(images.source_label, pasted)
     image = mix(mask, images.source, in_turn(images.target, count))
     image = augmented(image, draws.mixed, normalisation, config.augment.jitter_model)
@@ -193,7 +199,7 @@ def mixed(
 
 
 def augmented(image: Tensor, draw: AugmentDraw, normalisation: Normalisation, model: JitterModel) -> Tensor:
-    """Jitter the colours of images in 0..1, normalise, then blur. Returns normalised images."""
+    """Jitter the colours of images in 0..1, normalise, then blur. Return normalised images."""
     if draw.colour is not None:
         image = colour_jitter(image, draw.colour, model)
     image = normalisation.apply(image)
@@ -201,7 +207,7 @@ def augmented(image: Tensor, draw: AugmentDraw, normalisation: Normalisation, mo
 
 
 def to_mask(images: Images, labelled: PseudoLabel, draws: StepDraws, config: RunConfig) -> list[Unmasked]:
-    """What is masked in this step, by `mask.domain`; nothing where no loss would come of it."""
+    """Return what is masked in this step, by `mask.domain`. Leave out what no loss would use."""
     weight = config.loss
     found = (
         Unmasked(images.target, labelled.label, labelled.weight, draws.target_masks, draws.target),
@@ -213,10 +219,10 @@ def to_mask(images: Images, labelled: PseudoLabel, draws: StepDraws, config: Run
 def twin_losses(
     student: Student, unmasked: Unmasked, boxes: BoxDraws | None, config: RunConfig, *, ramp: float, last: bool
 ) -> Losses:
-    """Forward the masked copies, back-propagate L_cl and L_cm, return both detached. One view alone has no L_cm."""
+    """Forward the masked copies and back-propagate L_cl and L_cm. Return both, detached. One view alone has no L_cm."""
     weight = config.loss
     x = augmented(unmasked.image, unmasked.augment, student.normalisation, config.augment.jitter_model)
-    keeps = [to_device(torch.from_numpy(mask), x.device) for mask in unmasked.masks]
+    keeps = pixel_masks(unmasked.masks, x.shape[-2:], x.device)
     with student.accumulating(last=last):
         views = masked_predictions(student, x, keeps, boxes, config)
         losses: Losses = {}
@@ -232,7 +238,10 @@ def twin_losses(
 def masked_predictions(
     student: Student, x: Tensor, keeps: Sequence[Tensor], boxes: BoxDraws | None, config: RunConfig
 ) -> list[Prediction]:
-    """What the student says of each masked copy of the normalised images x: all in one batch, or one after another."""
+    """Return the student's prediction for each masked copy of the normalised images x.
+
+    The copies go through the network in one batch, or one after another with `twin_forward = separate`.
+    """
     moves = config.training.masked_statistics
     first = boxes and boxes.of_twin(0)
     if config.mask.level is MaskLevel.FEATURES:
@@ -242,24 +251,3 @@ def masked_predictions(
     if config.training.twin_forward is TwinForward.BATCHED:
         return chunk(student(torch.cat(twins), box=first, move_statistics=moves), len(twins))
     return [student(twin, box=boxes and boxes.of_twin(i), move_statistics=moves) for i, twin in enumerate(twins)]
-
-
-def mask_features(keeps: Sequence[Tensor], size: Sequence[int]) -> OnFeatures:
-    """Hide encoder features instead of pixels: the encoder sees the whole image once, and the head one copy per mask.
-
-    Args:
-        keeps: bool (B, 1, H, W) each; reduced to each feature map's size by the nearest pixel.
-        size: (H, W).
-    """
-
-    def on_features(features: list[Tensor], where: Box | None) -> list[Tensor]:
-        y1, y2, x1, x2 = where or (0, size[0], 0, size[1])
-        cut = [keep[:, :, y1:y2, x1:x2].to(features[-1].dtype) for keep in keeps]
-
-        def masked(feature: Tensor) -> Tensor:
-            return torch.cat([feature * F.interpolate(keep, size=feature.shape[-2:]) for keep in cut])
-
-        image, *maps = features
-        return [torch.cat([image] * len(keeps)), *map(masked, maps)]
-
-    return on_features

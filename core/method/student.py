@@ -1,4 +1,4 @@
-"""The student θ: its network with what every forward of a step needs to know."""
+"""Call the student θ: its network, with what every forward of a step needs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from core.pixels import Normalisation
 
 @dataclass
 class Student:
-    """θ.
+    """Hold θ, and forward it in the run's precision.
 
     Args:
-        network: the module whose parameters are trained; called with normalised images (B, 3, H, W), and where they are
-            asked for with `box` (HRDA's sub-crop) and `on_features` (see `core.networks.segmenter`).
+        network: the module whose parameters are trained. It is called with normalised images (B, 3, H, W), and if they
+            are given with `box` (HRDA's sub-crop) and `on_features` (see `core.networks.segmenter`).
         parallel: the same network wrapped for several processes (DistributedDataParallel); None for one process.
-        compiled: whether its kernels are fused by torch.compile at its first calls.
+        compiled: whether torch.compile fuses its kernels at the first calls.
     """
 
     network: nn.Module
@@ -46,6 +46,13 @@ class Student:
         on_features: OnFeatures | None = None,
         move_statistics: bool = True,
     ) -> Prediction:
+        """Predict normalised images (B, 3, H, W).
+
+        Args:
+            box: HRDA's sub-crop.
+            on_features: changes the encoder's features before the head.
+            move_statistics: whether batch norms update their running statistics.
+        """
         asked = {"box": box, "on_features": on_features}
         options = {name: value for name, value in asked.items() if value is not None}
         with untouched_statistics(self.norms, enabled=not move_statistics), self.autocast():
@@ -53,12 +60,12 @@ class Student:
         return found if isinstance(found, Prediction) else Prediction(found)
 
     def accumulating(self, *, last: bool) -> AbstractContextManager:
-        """Around forward and backward of one loss: gradients are reduced over the processes with the last one only."""
+        """Enclose forward and backward of one loss. Gradients are reduced over the processes with the last loss only."""
         return nullcontext() if last or self.parallel is None else self.parallel.no_sync()
 
 
 def chunk(prediction: Prediction, parts: int) -> list[Prediction]:
-    """Take apart what several copies of a batch, one after another, have given."""
+    """Split the prediction of several copies of a batch, which lie one after another."""
     logits = prediction.logits.chunk(parts)
     details: Sequence[Tensor | None] = [None] * parts
     if prediction.detail is not None:

@@ -1,8 +1,8 @@
-"""AdaIN (figure 1 of the paper; the released code has none of it): the source's features in the target's style.
+"""Give the source's features the target's style (AdaIN: figure 1 of the paper; the released code does not have it).
 
-The mean and the standard deviation over the pixels of every channel of the student's features of a source image are
-replaced by those of the teacher's features of the clean target image, in every feature map that the head is given
-(Huang & Belongie, ICCV 2017, equation 8).
+In every feature map that the head receives, each channel of the student's features of a source image gets a new mean and
+a new standard deviation over the pixels: those of the teacher's features of the unmasked target image (Huang & Belongie,
+ICCV 2017, equation 8).
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ EPSILON = 1e-5  # added to the variance
 
 @dataclass(frozen=True)
 class Style:
-    """Mean and standard deviation (B, C, 1, 1) of each feature map of the target images.
+    """Hold the mean and the standard deviation (B, C, 1, 1) of each feature map of the target images.
 
-    None for a map without channels, which a transformer has at stride 2.
+    None stands for a map without channels, which a transformer has at stride 2.
     """
 
     moments: tuple[tuple[Tensor, Tensor] | None, ...]
 
     def apply(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Restyle the source's feature maps (B, C, h, w). The first entry, the image itself, is left as it is.
+        """Restyle the source's feature maps (B, C, h, w). The first entry, the image itself, does not change.
 
-        Where there are fewer target than source images, they are taken in turn.
+        Where there are fewer target than source images, they are used in turn.
         """
         pairs = zip(features[1:], self.moments, strict=True)
         return [features[0], *(f if moments is None else _restyled(f, *moments) for f, moments in pairs)]
 
 
 def style_of(features: Sequence[Tensor]) -> Style:
-    """Style of a network's features, whose first entry is the image itself; without gradient."""
+    """Return the style of a network's features, whose first entry is the image itself. It has no gradient."""
     return Style(tuple(_moments(f.detach()) if f.size(1) else None for f in features[1:]))
 
 
@@ -51,7 +51,7 @@ def _restyled(feature: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 
 def in_turn(target: Tensor, count: int) -> Tensor:
-    """`count` rows of a target batch that may be shorter: row i is the (i mod B)-th."""
+    """Return `count` rows of a target batch that may be shorter: row i is the (i mod B)-th."""
     if len(target) == count:
         return target
     return target.repeat(-(-count // len(target)), *[1] * (target.dim() - 1))[:count]

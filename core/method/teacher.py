@@ -1,4 +1,4 @@
-"""The EMA teacher and its pseudo-labels (method sections 1 and 3)."""
+"""Update the EMA teacher and label with it (sections 1 and 3 of the guide's method chapter)."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from core.configuration.choices import PerImage, TeacherStatistics
 
-LEAST_VALUES = 8  # per channel, from which a batch norm's statistics are estimated; fewer follow a global pooling
+LEAST_VALUES = 8  # per channel, to estimate a batch norm's statistics from; fewer occur behind a global pooling
 
 
 def ema_alpha(t: int, alpha: float) -> float:
-    """a_t = min(1 − 1/(t+1), α): a plain mean over the first steps, then α."""
+    """Return a_t = min(1 − 1/(t+1), α): a plain mean over the first steps, then α."""
     return min(1 - 1 / (t + 1), alpha)
 
 
 class Teacher:
-    """φ, an exponential moving average of the student θ that never gets a gradient.
+    """Hold φ, an exponential moving average of the student θ that never gets a gradient.
 
-    What its batch norm does follows from `statistics`:
-        batch: batch statistics (train mode with dropout and drop path off, as released). Its running statistics are of the
-            clean target images it has labelled; those it is measured and exported with are estimated by `settling`.
-        averaged: evaluation mode; the student's running statistics, averaged like the weights.
-        own: evaluation mode; running statistics of the clean target images, updated before they are used.
+    `statistics` decides how its batch norm normalises:
+        batch: by the statistics of the batch (train mode with dropout and drop path off, as released). `settling`
+            estimates the running statistics that it is measured and exported with.
+        averaged: in evaluation mode, by the student's running statistics, averaged like the weights.
+        own: in evaluation mode, by running statistics of the unmasked target images, updated before they are used.
     """
 
     def __init__(self, student: nn.Module, statistics: TeacherStatistics) -> None:
@@ -41,9 +41,9 @@ class Teacher:
 
     @torch.no_grad()
     def update(self, student: nn.Module, t: int, alpha: float) -> None:
-        """φ ← a_t φ + (1 − a_t) θ; at t = 0 φ ← θ.
+        """Move the teacher towards the student: φ ← a_t φ + (1 − a_t) θ; at t = 0 φ ← θ.
 
-        Made once per step: a step that broke off after it, and is made again, leaves φ alone.
+        It happens once per step: if a step fails after the update and is repeated, φ does not move again.
         """
         if t <= self.updated:
             return
@@ -55,7 +55,11 @@ class Teacher:
 
     @torch.no_grad()
     def logits(self, image: Tensor, **options: Any) -> Tensor:
-        """Logits (B, C, h, w) of clean normalised images (B, 3, H, W); options are the network's own (`on_features`)."""
+        """Return logits (B, C, h, w) of unmasked normalised images (B, 3, H, W).
+
+        Args:
+            options: those of the network's forward (`on_features`).
+        """
         self.network.eval()
         if self.statistics is TeacherStatistics.BATCH:
             for norm in self._norms:
@@ -72,15 +76,17 @@ class Teacher:
 
     @contextmanager
     def settling(self, student: nn.Module, share: float) -> Iterator[None]:
-        """With `batch`: give the network, at the end, the running statistics that it is measured and exported with.
+        """Estimate the running statistics that the teacher is measured and exported with. Does nothing but for `batch`.
 
-        They are those of a set of images of which this share is like what the network is shown within, and the rest like
-        what the student's running statistics come from, source and mixed images. The running statistics that labelling
-        leaves behind, of the last few crops, are too noisy for weights that are an average over many steps ("precise batch
-        norm": Wu and Johnson, Rethinking "Batch" in BatchNorm, 2021, section 3); and a mean of both cameras' is never far
-        from the better of the two (Schneider et al., Improving robustness against common corruptions by covariate shift
-        adaptation, 2020, section 2). While images are shown, each batch norm uses what it finds in them, as in labelling.
-        Left by an error, nothing has changed.
+        Show the network whole target images inside this context. At its end, each batch norm gets a mix of the statistics
+        of these images (`share`) and of the student's running statistics (`1 − share`), which come from source and mixed
+        images.
+
+        Labelling leaves running statistics of the last few crops, which are too noisy for weights that are an average over
+        many steps ("precise batch norm": Wu and Johnson, Rethinking "Batch" in BatchNorm, 2021, section 3). A mix of both
+        cameras' statistics is never far from the better of the two (Schneider et al., Improving robustness against common
+        corruptions by covariate shift adaptation, 2020, section 2). Inside the context each batch norm normalises by the
+        batch's own statistics, as in labelling. After an error nothing has changed.
         """
         if self.statistics is not TeacherStatistics.BATCH:
             yield
@@ -106,7 +112,7 @@ class Teacher:
 
 
 class _Estimate:
-    """A forward pre-hook that sets a batch norm's running statistics to the batch's own, and keeps their sum."""
+    """Set a batch norm's running statistics to the batch's own before each forward, and keep their sum."""
 
     def __init__(self) -> None:
         self.totals: list[Tensor] = []
@@ -129,7 +135,7 @@ class _Estimate:
 
 
 def _blend(first: Sequence[Tensor], second: Sequence[Tensor], share: float) -> list[Tensor]:
-    """(mean, variance) of a set of which `share` has the first's moments and the rest the second's."""
+    """Return (mean, variance) of a set of values: `share` of them have the first's moments, the rest the second's."""
     mean = torch.lerp(second[0], first[0], share)
     square = torch.lerp(second[1] + second[0] ** 2, first[1] + first[0] ** 2, share)
     return [mean, (square - mean**2).clamp(min=0)]
@@ -147,12 +153,12 @@ def _lerp(mine: Sequence[Tensor], theirs: Sequence[Tensor], weight: float) -> No
 
 
 def pseudo_label(logits: Tensor, threshold: float, share_of: PerImage = PerImage.IMAGE) -> tuple[Tensor, Tensor]:
-    """ŷ = argmax p (first index on ties) and q, the share of pixels with max p ≥ τ.
+    """Return ŷ = argmax p (the first index on ties) and q, the share of pixels with max p ≥ τ.
 
     Args:
         logits: (B, C, H, W) at the image's size.
-        share_of: whether q is taken over all pixels of each image, or of the whole batch as in the released code, whose
-            batch is one image.
+        share_of: whether q is the share in each image, or in the whole batch as in the released code, whose batch is
+            one image.
 
     Returns:
         labels int64 (B, H, W) and q float32 (B,).
@@ -163,12 +169,13 @@ def pseudo_label(logits: Tensor, threshold: float, share_of: PerImage = PerImage
 
 
 def batch_norms(network: nn.Module) -> list[_BatchNorm]:
+    """Return the batch norms of a network, in the order of its modules."""
     return [m for m in network.modules() if isinstance(m, _BatchNorm)]
 
 
 @contextmanager
 def untouched_statistics(norms: list[_BatchNorm], enabled: bool) -> Iterator[None]:
-    """Normalise with batch statistics, as in training, but leave the running statistics alone."""
+    """Keep the running statistics unchanged while batch norms normalise by the batch, as in training."""
     if not enabled:
         yield
         return

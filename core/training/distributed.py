@@ -34,6 +34,7 @@ class Group:
 
     share = Share()
     local_rank = 0
+    local_processes = 1  # of the run, on this machine
 
     @property
     def is_main(self) -> bool:
@@ -77,6 +78,7 @@ class Processes(Group):
     def __init__(self) -> None:
         self.share = Share(dist.get_rank(), dist.get_world_size())
         self.local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+        self.local_processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         self._control: Any = dist.new_group(backend="gloo")
 
     def device(self, wanted: str) -> str:

@@ -184,8 +184,7 @@ class _Loop:
     def _train(self, first: int) -> Iterator[Event]:
         session, total = self.session, self.session.config.training.total_steps
         phase: Phase | None = None
-        threads = session.config.data.loader_threads
-        with Prefetcher(session.make_batch, range(first, total), threads) as batches:
+        with Prefetcher(session.make_batch, range(first, total), session.loader_threads) as batches:
             while True:
                 if session.step == session.config.training.source_steps and session.teacher is None:
                     yield from self._end_source_phase()

@@ -26,6 +26,7 @@ from core.evaluation.predictor import PredictionError, Predictor
 from core.evaluation.scoring import evaluate
 from core.events import Model, Phase, Scores, Warned
 from core.loading.counting import class_counts
+from core.loading.prefetch import default_threads
 from core.loading.random import generator
 from core.loading.sampling import Batch, BatchSource
 from core.method.draws import draw, draw_boxes
@@ -107,6 +108,7 @@ class Session:
             config.training,
             self.warnings.append,
             self._class_counts() if config.data.rare_class_sampling else None,
+            pinned=self.compute.device.startswith("cuda"),
         )
 
     def _can_compile(self) -> bool:
@@ -127,13 +129,16 @@ class Session:
     def phase(self) -> Phase:
         return Phase.SOURCE if self.step < self.config.training.source_steps else Phase.ADAPT
 
+    @property
+    def loader_threads(self) -> int:
+        """How many threads make batches ahead; 0: the training thread itself makes them."""
+        wanted = self.config.data.loader_threads
+        return default_threads(self.group.local_processes) if wanted is None else wanted
+
     def make_batch(self, step: int) -> Batch:
-        """Batch of a step; called by the prefetching threads, which also pin its memory for a copy that does not wait."""
+        """Make the batch of a step. Called by the prefetching threads."""
         with_target = step >= self.config.training.source_steps
-        batch = self.batches.batch(step, with_target=with_target, shard=self.group.share)
-        if not self.compute.device.startswith("cuda"):
-            return batch
-        return Batch(*(tensor.pin_memory() for tensor in vars(batch).values()))
+        return self.batches.batch(step, with_target=with_target, shard=self.group.share)
 
     def begin_adaptation(self) -> None:
         """Make the teacher; its first update copies the student."""

@@ -47,10 +47,11 @@ def make(tmp_path) -> Callable[..., BatchSource]:
         data: DataConfig | None = None,
         on_problem: Callable[[Warned], None] = lambda warned: pytest.fail(warned.message),
         counts: np.ndarray | None = None,
+        pinned: bool = False,
         **training: int,
     ) -> BatchSource:
         settings = TrainingConfig(**{"batch_size": 2, "crop_size": 32, **training})
-        return BatchSource(source, target, SPACE, data or DataConfig(), settings, on_problem, counts)
+        return BatchSource(source, target, SPACE, data or DataConfig(), settings, on_problem, counts, pinned=pinned)
 
     make_source.source, make_source.target = pairs
     return make_source
@@ -393,3 +394,19 @@ def test_rare_classes_without_their_counts_are_refused(make, counts):
 def test_rare_classes_without_a_labelled_pixel_are_refused(make):
     with pytest.raises(RunError, match="rare_class_sampling"):
         make(data=DataConfig(rare_class_sampling=True), counts=np.zeros((7, 6), np.uint32))
+
+
+def test_a_batch_for_a_card_is_made_in_page_locked_memory_and_copied_no_further(make, monkeypatch):
+    made, empty = [], torch.empty
+
+    def locked(shape, *, dtype, pin_memory):  # this machine may have no card: only the wish is recorded
+        assert pin_memory
+        made.append(empty(shape, dtype=dtype))
+        return made[-1]
+
+    expected = make().batch(3)
+    source = make(pinned=True)
+    monkeypatch.setattr(sampling.torch, "empty", locked)
+    batch = source.batch(3)
+    assert equal(batch, expected)
+    assert {id(tensor) for tensor in made} == {id(tensor) for tensor in vars(batch).values()}

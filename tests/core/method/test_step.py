@@ -12,6 +12,7 @@ from core.loading.sampling import Batch
 from core.method.draws import AugmentDraw, StepDraws, draw
 from core.method.feature_distance import FeatureAnchor
 from core.method.losses import consistency, cross_entropy
+from core.method.masking import pixel_masks
 from core.method.step import Images, PseudoLabel, masked_predictions, masktwins_step, mixed, ramp_up, source_step
 from core.method.student import Student
 from core.method.teacher import Teacher
@@ -97,7 +98,7 @@ def test_the_losses_are_the_papers():
     p = nn.functional.interpolate(z(x_T), size=(32, 48), mode="bilinear").softmax(1)
     confidence, plabel = p.max(1)
     q = (confidence >= 0.2).float().mean((1, 2))[:, None, None].expand_as(confidence)
-    first, second = (z(x_T * torch.from_numpy(mask)) for mask in draws.target_masks)
+    first, second = (z(x_T * keep) for keep in pixel_masks(draws.target_masks, (32, 48), x_T.device))
     expected = 0.5 * cross_entropy(first, plabel, q) + 0.5 * cross_entropy(second, plabel, q)
     assert losses["twins"].item() == pytest.approx(expected.item(), rel=1e-5)
     assert losses["consistency"].item() == pytest.approx(0.01 * consistency([first, second]).item(), rel=1e-5)
@@ -114,7 +115,7 @@ def test_gradients_are_those_of_the_sum():
     with torch.no_grad():
         confidence, plabel = nn.functional.interpolate(z(x_T), size=(32, 48), mode="bilinear").softmax(1).max(1)
         q = (confidence >= 0.2).float().mean((1, 2))[:, None, None].expand_as(confidence)
-    first, second = (z(x_T * torch.from_numpy(mask)) for mask in draws.target_masks)
+    first, second = (z(x_T * keep) for keep in pixel_masks(draws.target_masks, (32, 48), x_T.device))
     total = (
         cross_entropy(z(student.normalisation.apply(images.source)), images.source_label)
         + 0.5 * cross_entropy(first, plabel, q)
@@ -247,7 +248,7 @@ def test_masked_features_hide_blocks_from_the_head_and_cost_one_look_at_the_imag
     assert {"twins", "consistency"} <= set(losses)
 
     x = torch.randn(1, 3, 32, 48)
-    keep = torch.from_numpy(draws.target_masks[0][:1])
+    keep = pixel_masks(draws.target_masks, (32, 48), x.device)[0][:1]
     views = masked_predictions(student, x, [keep, ~keep], None, config)
     clean, blank = student(x).logits, student.network.classifier.bias.view(1, -1, 1, 1)
     small = nn.functional.interpolate(keep.float(), size=clean.shape[-2:]).bool()
