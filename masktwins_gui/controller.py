@@ -29,7 +29,7 @@ from core.events import (
     StepDone,
     Warned,
 )
-from core.runs.create import create_run, new_run_path
+from core.runs.create import create_run, new_run_path, why_not_a_name
 from core.runs.folder import RunFolder
 from masktwins_gui.models.curves import CurveStore, Mark
 from masktwins_gui.models.health import HealthModel, reading, readings
@@ -89,9 +89,12 @@ class Controller(QObject):
         folder, config = self.project.folder, self.project.config
         if self.state.active or folder is None:
             return
+        if why := why_not_a_name(name):
+            self.failed.emit(why, "")
+            return
         self._clear()
-        path = new_run_path(folder, name or "run")
-        self._launch(path, lambda: create_run(config, path))
+        path = new_run_path(folder, name)
+        self._launch(path, lambda: create_run(config, path, folder), is_new=True)
 
     def resume_run(self, path: Path) -> None:
         """Go on with a run that ended before its last step; the curves begin with its metrics.csv."""
@@ -176,11 +179,11 @@ class Controller(QObject):
 
     # The run's thread --------------------------------------------------------------------------
 
-    def _launch(self, path: Path, make_run: Callable[[], RunFolder]) -> None:
+    def _launch(self, path: Path, make_run: Callable[[], RunFolder], *, is_new: bool = False) -> None:
         self.run_path, self._sent = path, self.project.config
         self.project.hold_history(True)
         self._mailbox = Mailbox()
-        self._worker = TrainingWorker(make_run, self._mailbox, self._engine, self)
+        self._worker = TrainingWorker(make_run, self._mailbox, self._engine, self, is_new=is_new)
         self._worker.finished.connect(self._on_finished)
         self.run_shown.emit(path)
         self._set_state(RunState.PREPARING)

@@ -157,6 +157,7 @@ class MainWindow(QMainWindow):
         self.files.failed.connect(self._show_file_failure)
         self.files.busy.connect(self._show_busy)
         self.files.recent_changed.connect(self._fill_recent)
+        self.files.runs_moved.connect(self.controller.refresh_runs)
         self.new_action.triggered.connect(self.files.new)
         self.open_action.triggered.connect(self.files.ask_open)
         self.demo_action.triggered.connect(self.files.demo)

@@ -9,9 +9,13 @@ from PySide6.QtCore import QObject, QSettings, QStandardPaths, Qt, Signal
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from core.commands.demo import make_project
-from core.errors import ConfigError
-from masktwins_gui.models.project import ProjectModel
+from core.configuration.paths import move_data, paths_of
+from core.configuration.projects import backup_of
+from core.errors import ConfigError, reason
+from core.runs.moved import MissingData, find_missing, found_again, move_runs, root_between
+from masktwins_gui.models.project import ProjectChangedError, ProjectModel
 from masktwins_gui.models.services import Jobs, TaskContext
+from masktwins_gui.widgets.locate_data import LocateData
 
 MAX_RECENT = 10
 
@@ -22,6 +26,7 @@ class ProjectFiles(QObject):
     failed = Signal(str, str, str)  # title, what happened, details
     busy = Signal(str)  # what is being made; empty when done
     recent_changed = Signal()
+    runs_moved = Signal()  # runs on disk name other folders now
 
     def __init__(self, project: ProjectModel, jobs: Jobs, store: QSettings, window: QWidget) -> None:
         super().__init__(window)
@@ -60,14 +65,40 @@ class ProjectFiles(QObject):
             self.open(Path(path))
 
     def open(self, path: Path) -> bool:
-        """Open a project file, or say why not."""
+        """Open a project file, or its backup where the user wants that, or say why not."""
         try:
             self._project.open(path)
         except ConfigError as error:
-            self.failed.emit(self.tr("The project cannot be opened"), str(error), "")
-            return False
+            if not self._open_backup(path, str(error)):
+                return False
         self._remember(path.resolve())
+        self.find_missing_data()
         return True
+
+    def _open_backup(self, path: Path, reason: str) -> bool:
+        title = self.tr("The project cannot be opened")
+        if not backup_of(path).is_file():
+            self.failed.emit(title, reason, "")
+            return False
+        question = self.tr(
+            "The version before the last save is kept in {0}. Open that one? Saving puts it back in place."
+        )
+        buttons = QMessageBox.StandardButton
+        if not self._ask(title, f"{reason}\n\n{question.format(backup_of(path).name)}", buttons.Open | buttons.Cancel):
+            return False
+        try:
+            self._project.open_backup(path)
+        except ConfigError as error:
+            self.failed.emit(title, f"{reason}\n\n{error}", "")
+            return False
+        return True
+
+    def _ask(self, title: str, text: str, buttons: QMessageBox.StandardButton) -> bool:
+        """Ask a question whose text may come from files; whether the answer is not Cancel."""
+        box = QMessageBox(QMessageBox.Icon.Question, title, text, buttons, self._window)
+        box.setObjectName("files.question")
+        box.setTextFormat(Qt.TextFormat.PlainText)
+        return box.exec() != QMessageBox.StandardButton.Cancel
 
     def save(self) -> bool:
         """Save under the project's name, or ask for one. False when cancelled or impossible."""
@@ -83,23 +114,52 @@ class ProjectFiles(QObject):
         return self._write(Path(path).with_suffix(".toml"))
 
     def keep(self) -> bool:
-        """Save what has changed without asking; a project without a name gets one, and is opened at the next start."""
+        """Save what has changed without asking; a project without a name gets one, and is opened at the next start.
+
+        What another program has written into the project's file stays: this version goes into a file beside it.
+        """
         if not self._project.modified:
             return True
-        return self._write(self._project.path or _unused(home() / self.tr("unsaved.toml")))
+        path = self._project.path
+        if path is not None and self._project.changed_on_disk:
+            path = _unused(path.with_stem(self.tr("{0}-mine").format(path.stem)))
+        return self._write(path or _unused(home() / self.tr("unsaved.toml")))
 
-    def _write(self, path: Path) -> bool:
+    def _write(self, path: Path, *, overwrite: bool = False) -> bool:
         try:
-            self._project.save(path)
+            self._project.save(path, overwrite=overwrite)
+        except ProjectChangedError:
+            return self._settle_conflict(path)
         except OSError as error:
             self.failed.emit(
-                self.tr("The project cannot be saved"),
-                self.tr("{0}: {1}. Choose another folder.").format(path, error.strerror or error),
-                "",
+                self.tr("The project cannot be saved"), self.tr("{0}: {1}.").format(path, reason(error)), ""
             )
             return False
         self._remember(path.resolve())
         return True
+
+    def _settle_conflict(self, path: Path) -> bool:
+        """Ask whose version counts where another program has changed the project's file. Whether it was saved."""
+        box = QMessageBox(self._window)
+        box.setObjectName("files.conflict")
+        box.setIcon(QMessageBox.Icon.Warning)
+        box.setTextFormat(Qt.TextFormat.PlainText)
+        box.setWindowTitle(self.tr("The project has been changed elsewhere"))
+        box.setText(self.tr("{0} has been changed by another window or program since you opened it.").format(path.name))
+        box.setInformativeText(
+            self.tr(
+                "Keep mine replaces that version; it stays beside the project as {0}. Reload drops your changes."
+            ).format(backup_of(path).name)
+        )
+        mine = box.addButton(self.tr("Keep mine"), QMessageBox.ButtonRole.AcceptRole)
+        theirs = box.addButton(self.tr("Reload"), QMessageBox.ButtonRole.DestructiveRole)
+        box.addButton(QMessageBox.StandardButton.Cancel)
+        box.exec()
+        if box.clickedButton() is mine:
+            return self._write(path, overwrite=True)
+        if box.clickedButton() is theirs:
+            self.open(path)
+        return False
 
     def confirm_unsaved(self) -> bool:
         """Whether the project may be replaced or closed; asks where changes would be lost."""
@@ -118,6 +178,50 @@ class ProjectFiles(QObject):
         if answer == buttons.Save:
             return self.save()
         return answer == buttons.Discard
+
+    # Data that lie elsewhere -------------------------------------------------------------------
+
+    def find_missing_data(self, again: Path | None = None) -> None:
+        """Look, in a job thread, whether the folders of the project and of its runs are there; ask where they are not.
+
+        Args:
+            again: a folder that was asked for a moment ago: where it is still missing, that is reported.
+        """
+        folder, config = self._project.folder, self._project.config
+        if folder is None:
+            return
+
+        def done(missing: MissingData | None) -> None:
+            if missing is None or folder != self._project.folder:
+                return
+            if missing.path == again:
+                text = self.tr("What was in {0} is not in the folder you chose. Choose each folder on the Data page.")
+                self.failed.emit(self.tr("The images were not found"), text.format(missing.path), "")
+                return
+            dialog = LocateData(missing, self._window)
+            dialog.located.connect(lambda new: self._data_located(missing, new))
+            dialog.open()
+
+        self._jobs.submit("missing data", lambda _: find_missing(config, folder), done)
+
+    def _data_located(self, missing: MissingData, new: Path) -> None:
+        """Point the project (which can be undone) and its runs to where the data are now."""
+        root, config = root_between(missing.path, new), self._project.config
+
+        def work(_: TaskContext) -> tuple[dict[str, Path], list[str]]:
+            moved = move_data(config, found_again(config, root))
+            return paths_of(moved), move_runs(missing.runs, root)
+
+        def done(result: tuple[dict[str, Path], list[str]]) -> None:
+            paths, problems = result
+            if missing.project == self._project.folder:
+                self._project.change({name: str(path) for name, path in paths.items()})
+            if problems:
+                self.failed.emit(self.tr("Some runs could not be pointed to the data"), "\n".join(problems), "")
+            self.runs_moved.emit()
+            self.find_missing_data(again=missing.path)
+
+        self._jobs.submit("moved runs", work, done)
 
     # Demo --------------------------------------------------------------------------------------
 

@@ -9,18 +9,20 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from core.commands.output import DONE, INTERRUPTED, CommandError, percent, print_json
 from core.configuration.config import RunConfig
 from core.configuration.paths import move_data, typed, typed_changes
+from core.configuration.projects import backup_of
 from core.configuration.settings import get, load, parse_assignment, with_changes
 from core.control import RunControl
 from core.errors import ConfigError, DataMissingError, RunError
-from core.runs.create import create_run, new_run_path, why_not_a_name
+from core.runs.create import create_run, discard_unstarted, new_run_path, why_not_a_name
 from core.runs.folder import RunFolder
-from core.runs.resume import discard_unstarted, prepare_resume
+from core.runs.resume import prepare_resume
 
 if TYPE_CHECKING:
     from core.training.distributed import Group
@@ -85,11 +87,21 @@ def _to_resume(arguments: argparse.Namespace, changes: dict[str, Any]) -> RunFol
 
 
 def _new_run(arguments: argparse.Namespace, changes: dict[str, Any]) -> RunFolder:
-    config = with_changes(move_data(load(arguments.config), arguments.data_root), changes)
-    project = typed(arguments.config).parent
+    config = with_changes(move_data(_load(arguments.config), arguments.data_root), changes)
+    place = typed(arguments.config).parent
+    project = RunFolder(place).project if RunFolder.is_run(place) else place
     stem = arguments.config.stem
     path = arguments.out or new_run_path(project, "run" if why_not_a_name(stem) else stem)
     return create_run(config, path, project)
+
+
+def _load(path: Path) -> RunConfig:
+    try:
+        return load(path)
+    except ConfigError as error:
+        if backup_of(path).is_file():
+            raise ConfigError(f"{error} The version before its last save is kept in {backup_of(path)}.") from None
+        raise
 
 
 def _train(run: RunFolder, control: RunControl, group: Group | None, *, as_json: bool) -> int:

@@ -137,7 +137,7 @@ def load(path: Path) -> RunConfig:
     """Read a TOML file; relative paths are seen from the file's folder. Raises ConfigError."""
     try:
         data = tomllib.loads(read_text(path))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read as a configuration: {reason(error)}.") from error
     if "format_version" not in data:
         raise ConfigError(

@@ -28,6 +28,7 @@ from core.demo.camera import DAY, DUSK, Camera, photograph
 from core.demo.canvas import Thing
 from core.demo.scene import make_scene
 from core.errors import RunError
+from core.files import write_atomic
 from core.labels import Encoding, LabelSpace, space_to_toml
 
 VERSION = 1  # of the pictures: raise it when they change
@@ -126,12 +127,12 @@ def _write(folder: Path, recipe: dict[str, Any], progress: Callable[[int, int], 
             _write_label(folder / labels / f"{index:04d}.png", label)
             done += 1
             progress(done, sum(recipe["numbers"]))
-    (folder / "label_space.toml").write_text(space_to_toml(DEMO_SPACE), encoding="utf-8")
+    write_atomic(folder / "label_space.toml", space_to_toml(DEMO_SPACE))
     _write_marker(folder, {**recipe, "complete": True})
 
 
 def _write_marker(folder: Path, content: dict[str, Any]) -> None:
-    (folder / MARKER).write_text(json.dumps(content) + "\n", encoding="utf-8")
+    write_atomic(folder / MARKER, json.dumps(content) + "\n")
 
 
 def _remove_surplus(folder: Path, number: int) -> None:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from core.configuration.config import RunConfig
 from core.dataset.listing import Listing, list_data
-from core.errors import RunError
+from core.errors import RunError, reason
 from core.files import write_atomic
 from core.labels import LabelSpaceError, load_space, space_to_toml
 from core.runs.folder import LABEL_SPACE_FILE, RunFolder
 
+OWN_FILES = (
+    "run.toml", "changes.jsonl", "status.json", "metrics.csv", "log.txt", "label_space.toml", "class_counts.npz", ".lock",
+)  # fmt: skip
 LONGEST_NAME = 100  # characters
 RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\..*)?$", re.IGNORECASE)  # by Windows
 
@@ -63,9 +68,30 @@ def create_run(config: RunConfig, path: Path, project: Path | None = None) -> Ru
     listing = list_data(config.data, needs_target=config.training.steps > 0)
     run = RunFolder(path)
     run.create(config.model_copy(update={"data_fingerprint": listing.fingerprint}), project)
-    write_atomic(path / LABEL_SPACE_FILE, space_to_toml(listing.recognition.space))
-    run.write_status(state="created", step=0, total_steps=config.training.total_steps, reason="")
+    try:
+        write_atomic(path / LABEL_SPACE_FILE, space_to_toml(listing.recognition.space))
+        run.write_status(state="created", step=0, total_steps=config.training.total_steps, reason="")
+    except OSError as error:
+        discard_unstarted(run)
+        raise RunError(f"The run folder {path} cannot be written: {reason(error)}.") from error
     return run
+
+
+def discard_unstarted(run: RunFolder) -> bool:
+    """Delete the folder of a run that failed before it trained a step, so that its name is free again.
+
+    Only files of the program go, and the folder only when it is empty then. Returns whether the run is gone.
+    """
+    with suppress(OSError):
+        if any(ref.step > 0 for ref in run.checkpoints()) or run.metrics():
+            return False
+        for folder in (run.checkpoints_path, run.previews_path):
+            shutil.rmtree(folder, ignore_errors=True)
+        for name in OWN_FILES:
+            (run.path / name).unlink(missing_ok=True)
+        for folder in (run.export_path, run.path):
+            folder.rmdir()
+    return not RunFolder.is_run(run.path)
 
 
 def list_run(run: RunFolder) -> Listing:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import shutil
 import tomllib
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,6 @@ from core.files import read_text, write_atomic
 from core.labels import space_to_toml
 from core.runs.create import list_run
 from core.runs.folder import LABEL_SPACE_FILE, CheckpointRef, RunFolder
-
-OWN_FILES = (
-    "run.toml", "changes.jsonl", "status.json", "metrics.csv", "log.txt", "label_space.toml", "class_counts.npz", ".lock",
-)  # fmt: skip
 
 
 def prepare_resume(
@@ -140,20 +135,3 @@ def _project_of(run: RunFolder) -> Path:
 
 def _leading_ups(path: Path) -> int:
     return next((i for i, part in enumerate(path.parts) if part != ".."), len(path.parts))
-
-
-def discard_unstarted(run: RunFolder) -> bool:
-    """Delete the folder of a run that failed before it trained a step, so that its name is free again.
-
-    Only files of the program go, and the folder only when it is empty then. Returns whether the run is gone.
-    """
-    with suppress(OSError):
-        if any(ref.step > 0 for ref in run.checkpoints()) or run.metrics():
-            return False
-        for folder in (run.checkpoints_path, run.previews_path):
-            shutil.rmtree(folder, ignore_errors=True)
-        for name in OWN_FILES:
-            (run.path / name).unlink(missing_ok=True)
-        for folder in (run.export_path, run.path):
-            folder.rmdir()
-    return not RunFolder.is_run(run.path)

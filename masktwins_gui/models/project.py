@@ -11,8 +11,15 @@ from PySide6.QtCore import QObject, Signal
 
 from core.configuration import settings
 from core.configuration.config import RunConfig
+from core.configuration.paths import resolve_paths
+from core.configuration.projects import Stamp, backup_of, save_project
+from core.errors import ConfigError
 
 MERGE_SECONDS = 0.8  # a slider that is dragged makes one undo step
+
+
+class ProjectChangedError(RuntimeError):
+    """The project's file on disk has been changed by another program since it was read."""
 
 
 class ProjectModel(QObject):
@@ -26,7 +33,8 @@ class ProjectModel(QObject):
         super().__init__(parent)
         self.config = RunConfig()
         self.path: Path | None = None
-        self._saved: RunConfig = self.config
+        self._saved: RunConfig | None = self.config  # None: what is open stands in no file
+        self._stamp: Stamp | None = None  # of the file as it was read or written last
         self._past: list[RunConfig] = []
         self._future: list[RunConfig] = []
         self._floor = 0  # undo does not go below: set when a run starts
@@ -48,7 +56,7 @@ class ProjectModel(QObject):
 
     def change(self, changes: Mapping[str, Any]) -> None:
         """Replace settings by dotted path. Raises ConfigError and leaves everything alone."""
-        config = settings.with_changes(self.config, changes)
+        config = resolve_paths(settings.with_changes(self.config, changes), self.folder or Path.cwd())
         if config == self.config:
             return
         names, now = frozenset(changes), time.monotonic()
@@ -101,17 +109,45 @@ class ProjectModel(QObject):
 
     def open(self, path: Path) -> None:
         """Read a project. Raises ConfigError with the file and the setting."""
+        stamp = Stamp.of(path)
         self._replace(settings.load(path), path.resolve())
+        self._stamp = stamp
 
-    def save(self, path: Path) -> None:
-        """Write the project and stay with that file. Raises OSError."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        settings.save(self.config, path)
-        self.path, self._saved = path.resolve(), self.config
+    def open_backup(self, path: Path) -> None:
+        """Read the backup of a project that cannot be read; saving puts it in the project's place. Raises ConfigError."""
+        stamp = Stamp.of(path)
+        self._replace(settings.load(backup_of(path)), path.resolve())
+        self._saved, self._stamp = None, stamp
+        self.path_changed.emit()
+
+    @property
+    def changed_on_disk(self) -> bool:
+        """Whether another program has written other settings into the project's file since it was read or written here."""
+        if self.path is None or self._stamp is None or self._stamp.still_holds(self.path) or not self.path.exists():
+            return False
+        try:
+            return settings.load(self.path) not in (self.config, self._saved)
+        except ConfigError:
+            return True
+
+    def save(self, path: Path, *, overwrite: bool = False) -> None:
+        """Write the project and stay with that file.
+
+        Args:
+            overwrite: also over what another program has written into it.
+
+        Raises:
+            ProjectChangedError: another program has written into the file; nothing was written.
+            OSError: it cannot be written.
+        """
+        if not overwrite and path.resolve() == self.path and self.changed_on_disk:
+            raise ProjectChangedError(str(path))
+        save_project(self.config, path)
+        self.path, self._saved, self._stamp = path.resolve(), self.config, Stamp.of(path)
         self.path_changed.emit()
 
     def _replace(self, config: RunConfig, path: Path | None) -> None:
-        self.path, self._saved = path, config
+        self.path, self._saved, self._stamp = path, config, None
         self._past.clear()
         self._future.clear()
         self._floor = 0

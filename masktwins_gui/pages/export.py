@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-
 from PySide6.QtCore import QSignalBlocker, Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QFontDatabase, QGuiApplication
 from PySide6.QtWidgets import (
@@ -26,6 +24,7 @@ from core.events import Model
 from masktwins_gui import theme
 from masktwins_gui.models.choices import choices
 from masktwins_gui.models.dataset import DatasetModel
+from masktwins_gui.models.elsewhere import run_elsewhere
 from masktwins_gui.models.exports import ExportRow, ExportsModel
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.runs import RunInfo, RunsModel
@@ -36,14 +35,6 @@ from masktwins_gui.widgets.empty_state import EmptyState
 from masktwins_gui.widgets.folder_field import FolderField
 
 NUM_COMPARED = 4  # target images that every file is compared on
-
-SNIPPET = """import onnxruntime
-
-session = onnxruntime.InferenceSession("{out}/model.onnx")
-# image: float32 (N, 3, H, W), RGB in 0..1, any size
-(logits,) = session.run(None, {{"image": image}})
-classes = logits.argmax(1)
-"""
 
 
 class ExportPage(QWidget):
@@ -247,23 +238,17 @@ class ExportPage(QWidget):
         run, choice = self.run_box.currentData(), self.model_box.currentData()
         if not isinstance(run, RunInfo) or not isinstance(choice, ModelChoice):
             return
+        words = {
+            "place": self.tr(
+                "In the project's folder, copied there with its data; where these lie elsewhere, add --data-root OLD=NEW."
+            ),
+            "again": self.tr("Train again with the settings of this run:"),
+            "resume": self.tr("Go on with this run from its newest checkpoint:"),
+            "predict": self.tr("Predict a folder of images with this model:"),
+            "python": self.tr("Load the exported ONNX file in Python:"),
+        }
         out = self.folder.path or run.path / "export"
-        config = run.path / "run.toml"
-        lines = [
-            self.tr("# Train this run again on another machine or a cluster (copy the data and run.toml there):"),
-            f"masktwins adapt {shlex.quote(str(config))} --out runs/again --json",
-            "",
-            self.tr("# Go on with it from its newest checkpoint:"),
-            f"masktwins adapt --resume {shlex.quote(str(run.path))}",
-            "",
-            self.tr("# Predict a folder of images with this model:"),
-            f"masktwins predict {shlex.quote(str(run.path))} IMAGES OUT --overlay"
-            f" --weights {choice.which.value} --checkpoint {choice.checkpoint}",
-            "",
-            self.tr("# Load the exported ONNX file in Python:"),
-            SNIPPET.format(out=out.as_posix()),
-        ]
-        self.elsewhere.setPlainText("\n".join(lines))
+        self.elsewhere.setPlainText(run_elsewhere(self._project.folder, choice, out, words))
 
     # Export ------------------------------------------------------------------------------------
 

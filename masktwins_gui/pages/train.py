@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
 from core.configuration import settings
 from core.errors import ConfigError
 from core.events import Finished, StepDone, Warned
+from core.runs.create import why_not_a_name
 from masktwins_gui import theme
 from masktwins_gui.models.curves import CurveStore
 from masktwins_gui.models.dataset import DatasetModel
@@ -95,6 +96,7 @@ class TrainPage(QWidget):
         self.start.clicked.connect(self._ask_to_start)
         self.pause.clicked.connect(self._pause_or_continue)
         self.stop.clicked.connect(self.stop_requested)
+        self.run_name.textChanged.connect(self._update_buttons)
         self.show_settings.toggled.connect(self.settings_panel.setVisible)
         self.preset.activated.connect(self._apply_preset)
         self.resume_button.clicked.connect(self._resume_offered)
@@ -133,6 +135,11 @@ class TrainPage(QWidget):
         self.run_name.setAccessibleName(self.tr("Name of the run"))
         self.run_name.setToolTip(self.tr("Name of the next run; a number is appended"))
         self.run_name.setMaximumWidth(130)
+        self.run_name_note = theme.label("", "error")
+        self.run_name_note.setObjectName("train.run_name.note")
+        self.run_name_note.setTextFormat(Qt.TextFormat.PlainText)
+        self.run_name_note.setWordWrap(True)
+        self.run_name_note.hide()
         self.show_settings = _button(
             "train.show_settings", "settings", self.tr("Settings"), self.tr("Show or hide the settings")
         )
@@ -207,6 +214,7 @@ class TrainPage(QWidget):
         bar.addWidget(self.preset)
         bar.addWidget(theme.label(self.tr("Run"), "muted"))
         bar.addWidget(self.run_name)
+        bar.addWidget(self.run_name_note, 1)
         bar.addWidget(self.message, 1)
         self.message.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
@@ -269,7 +277,7 @@ class TrainPage(QWidget):
             self.show_settings.setChecked(True)
             self.show_message(self.tr("Correct this first: {0}").format("; ".join(errors.values())))
             return
-        self.start_requested.emit(self.run_name.text().strip() or "run")
+        self.start_requested.emit(self.run_name.text())
 
     def _pause_or_continue(self) -> None:
         if self.state is RunState.PAUSED:
@@ -279,7 +287,10 @@ class TrainPage(QWidget):
             self.pause_requested.emit()
 
     def _update_buttons(self) -> None:
-        reason = ""
+        reason = bad_name = why_not_a_name(self.run_name.text())
+        self.run_name_note.setText(bad_name)
+        self.run_name_note.setVisible(bool(bad_name))
+        self.message.setVisible(not bad_name)
         if not self._dataset.complete:
             reason = self.tr("Choose the folders on the Data page first")
         elif self._dataset.num_errors:
@@ -296,7 +307,7 @@ class TrainPage(QWidget):
             newest = next(iter(self._runs.runs), None)
             done = newest is not None and newest.state == "finished"
             self.state_changed.emit(PageState.DONE if done else PageState.READY, 0)
-        if not self.state.active and reason and not self.log.toPlainText():
+        if not self.state.active and reason and reason != bad_name and not self.log.toPlainText():
             self.message.setText(reason)
         elif self.message.text() == self.tr("Choose the folders on the Data page first"):
             self.message.setText("")

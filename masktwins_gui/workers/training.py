@@ -8,7 +8,9 @@ from collections.abc import Callable, Generator, Iterator
 from PySide6.QtCore import QObject, QThread
 
 from core.control import RunControl
+from core.errors import RunError
 from core.events import Event, PreviewReady
+from core.runs.create import discard_unstarted
 from core.runs.folder import RunFolder
 from masktwins_gui.workers.tasks import Failure, attempt
 
@@ -49,6 +51,7 @@ class TrainingWorker(QThread):
     Args:
         make_run: makes or finds the run's folder, in the worker's thread, since listing the images takes a while.
         engine: for tests; the real one is imported in the worker's thread.
+        is_new: the run is made by `make_run`; where it fails before it has trained a step, its folder is removed.
     """
 
     def __init__(
@@ -57,11 +60,13 @@ class TrainingWorker(QThread):
         mailbox: Mailbox,
         engine: Engine | None = None,
         parent: QObject | None = None,
+        *,
+        is_new: bool = False,
     ) -> None:
         super().__init__(parent)
         self.control = RunControl()
         self.failure: Failure | None = None
-        self._make_run, self._mailbox, self._engine = make_run, mailbox, engine
+        self._make_run, self._mailbox, self._engine, self._is_new = make_run, mailbox, engine, is_new
 
     def run(self) -> None:
         _, self.failure = attempt(self._train)
@@ -73,6 +78,10 @@ class TrainingWorker(QThread):
         try:
             for event in events:
                 self._mailbox.put(event)
+        except RunError:
+            if self._is_new:
+                discard_unstarted(folder)
+            raise
         finally:
             if isinstance(events, Generator):
                 events.close()

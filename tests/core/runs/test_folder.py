@@ -8,7 +8,6 @@ from core.configuration.config import RunConfig
 from core.configuration.settings import with_changes
 from core.errors import RunError
 from core.files import write_atomic
-from core.runs.create import new_run_path
 from core.runs.folder import RunFolder
 
 
@@ -90,13 +89,6 @@ def test_the_lock_holds_against_a_second_writer(run):
         pass
     with run.lock():
         pass
-
-
-def test_new_names_count_up(tmp_path):
-    first = new_run_path(tmp_path, "dusk")
-    assert first.name == "dusk-01"
-    first.mkdir(parents=True)
-    assert new_run_path(tmp_path, "dusk").name == "dusk-02"
 
 
 def test_an_atomic_write_leaves_no_rest(tmp_path):

@@ -5,6 +5,7 @@ from PySide6.QtWidgets import QStyleOptionViewItem
 from core.configuration import settings
 from core.configuration.config import RunConfig
 from core.events import Finished, Warned
+from core.runs.create import why_not_a_name
 from core.runs.folder import RunFolder
 from masktwins_gui.models.curves import CurveStore
 from masktwins_gui.models.dataset import DatasetModel, take_stock
@@ -172,3 +173,16 @@ def test_the_rail_hears_of_the_run(ready):
     assert ready.states[-1] is PageState.ATTENTION
     ready.set_run_state(RunState.IDLE)
     assert ready.states[-1] is PageState.READY
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a ö/b", "nul", "x.", "y" * 300])
+def test_a_name_that_is_no_folders_is_explained_and_does_not_start(ready, qtbot, name):
+    ready.show()
+    assert ready.start.isEnabled()
+    ready.run_name.setText(name)
+    assert not ready.start.isEnabled()
+    assert ready.run_name_note.isVisible()
+    assert ready.run_name_note.text() == why_not_a_name(name)
+    ready.run_name.setText("dusk")
+    assert ready.start.isEnabled()
+    assert not ready.run_name_note.isVisible()
