@@ -7,7 +7,8 @@ Images become RGB uint8 (H, W, 3) by these rules, whatever the file holds:
   image's own range, or else the two cameras' brightness could not be compared.
 - Grey is repeated in the three channels, palettes are looked up, CMYK and the like are converted.
 - Transparency is dropped: the colours count as they are stored.
-- Of several pages or frames the first counts. Floating-point images are refused: they have no fixed range.
+- A TIFF with several pages is a stack, read page by page (`core.dataset.pages`). Other files with several frames (animated
+  PNG, WebP) are refused. Floating-point images are refused: they have no fixed range.
 
 Labels are taken as they are stored, and never interpolated: a palette's indices, the single channel, or the colours.
 The content decides the format, not the suffix, among those of `containers.FORMATS`. A file cut short is an error, also where
@@ -20,6 +21,7 @@ Importable without torch.
 from __future__ import annotations
 
 import io
+import re
 import stat
 import struct
 import zlib
@@ -42,17 +44,20 @@ from core.dataset.containers import (
     too_complex,
 )
 from core.dataset.names import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from core.labels import Encoding, LabelSpace
+from core.dataset.pages import full_pages, page_path, split_page
+from core.labels import IGNORE, UNKNOWN, Encoding, LabelSpace
 
 __all__ = [
     "IMAGE_SUFFIXES", "MAX_PIXELS", "VIDEO_SUFFIXES", "LabelEncodingError", "ReadError", "UnreachableError", "decode_image",
-    "decode_label", "encode_label", "image_size", "open_image", "read_bytes", "read_image", "read_label", "read_label_values",
+    "decode_label", "encode_label", "image_size", "open_image", "read_bytes", "read_image", "read_label",
+    "read_label_and_unknown", "read_label_values",
 ]  # fmt: skip
 
 MAX_PIXELS = 89_478_485  # Pillow's limit against decompression bombs, about 9,459 × 9,459
 
 _MAX_EXIF_BYTES = 256 << 10
 _ORIENTATION = 0x0112
+_IMAGEJ_PAGES = re.compile(r"^ImageJ=.*^images=(\d{1,9})", re.DOTALL | re.MULTILINE)
 _EXIF_FORMATS = ("JPEG", "MPO", "WEBP")
 # What Pillow raises over damaged files, found by feeding it some.
 _BROKEN = (
@@ -73,7 +78,23 @@ def read_label(path: Path, space: LabelSpace) -> np.ndarray:
         ReadError: the file cannot be read.
         LabelEncodingError: it holds colours where the space expects numbers.
     """
-    return encode_label(read_label_values(path, space.encoding), space.table)
+    return read_label_and_unknown(path, space)[0]
+
+
+def read_label_and_unknown(path: Path, space: LabelSpace) -> tuple[np.ndarray, dict[int, int]]:
+    """Decode a label as `read_label` does, and count the pixels of each value that the space does not know.
+
+    Returns:
+        The ids, uint8 (H, W), and pixels by value: a number, or a colour packed as red << 16 | green << 8 | blue.
+    """
+    values = read_label_values(path, space.encoding)
+    ids = encode_label(values, space.table)
+    unknown = ids == UNKNOWN
+    if not unknown.any():
+        return ids, {}
+    ids[unknown] = IGNORE
+    found, counts = np.unique((pack(values) if values.ndim == 3 else values)[unknown], return_counts=True)
+    return ids, dict(zip(found.tolist(), counts.tolist(), strict=True))
 
 
 def read_label_values(path: Path, encoding: Encoding) -> np.ndarray:
@@ -83,8 +104,11 @@ def read_label_values(path: Path, encoding: Encoding) -> np.ndarray:
 
 def image_size(path: Path) -> tuple[int, int]:
     """(height, width) that `read_image` gives, from the file's header alone. Raises ReadError."""
+    page = split_page(path)
     try:
-        with _open_file(path) as file, open_image(path, file) as image:
+        with _open_file(path, page) as file, open_image(path, file) as image:
+            if page:
+                _turn_to(path, image, page[1], file)
             width, height = image.size
             if _orientation(path, image) in (5, 6, 7, 8):
                 width, height = height, width
@@ -94,7 +118,10 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The contents of a file. Raises ReadError."""
+    """The contents of a file; of a page of a stack, those of a TIFF that holds this page alone. Raises ReadError."""
+    page = split_page(path)
+    if page:
+        return _page_bytes(path, *page)
     with _open_file(path) as file:
         data = file.read(MAX_BYTES)
     if not data:
@@ -108,6 +135,7 @@ def decode_image(path: Path, data: bytes) -> np.ndarray:
         check_container(path, data)
         with open_image(path, io.BytesIO(data)) as image:
             _check_speed(path, image, data)
+            _refuse_several(path, image)
             if _orientation(path, image) != 1:
                 ImageOps.exif_transpose(image, in_place=True)
             return _to_rgb(path, image)
@@ -130,6 +158,7 @@ def decode_label(path: Path, data: bytes, encoding: Encoding) -> np.ndarray:
         check_container(path, data)
         with open_image(path, io.BytesIO(data)) as image:
             _check_speed(path, image, data)
+            _refuse_several(path, image)
             if encoding is Encoding.COLOURS:
                 return _to_rgb(path, image)
             return _to_values(path, image)
@@ -159,15 +188,21 @@ def open_image(path: Path, file: BinaryIO) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(path, "too many pixels") from error
     reader.finish()
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise _too_large(path, f"{width} × {height} pixels")
+    _check_size(path, image)
     return image
 
 
-def _open_file(path: Path) -> BinaryIO:
-    """Open a file to read. It is looked at first: opening a named pipe would wait for a writer, for ever."""
+def _check_size(path: Path, image: Image.Image) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise _too_large(path, f"{width} × {height} pixels")
+
+
+def _open_file(path: Path, page: tuple[Path, int] | None = None) -> BinaryIO:
+    """Open a file, or a page's stack, to read. It is looked at first: a named pipe would wait for a writer, for ever."""
     try:
+        if page:
+            return page[0].open("rb")  # an ordinary file, of which a page is read
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise ReadError(f"{path} cannot be opened: it is not a regular file. Replace it by an image.")
@@ -176,6 +211,52 @@ def _open_file(path: Path) -> BinaryIO:
         return path.open("rb")
     except (OSError, ValueError) as error:  # ValueError: a zero character in the path
         raise UnreachableError(f"{path} cannot be opened: {getattr(error, 'strerror', None) or error}.") from error
+
+
+def _turn_to(path: Path, image: Image.Image, index: int, file: BinaryIO) -> None:
+    """Turn an open stack to one of its pages."""
+    file.seek(0)
+    pages = full_pages(file)
+    if index >= len(pages):
+        raise ReadError(f"{path} does not exist: the stack has {len(pages)} pages, counted from 0.")
+    image.seek(pages[index])
+    _check_size(path, image)
+
+
+def _page_bytes(path: Path, stack: Path, index: int) -> bytes:
+    content = io.BytesIO()
+    try:
+        with _open_file(path, (stack, index)) as file, open_image(path, file) as image:
+            _turn_to(path, image, index, file)
+            image.load()
+            image.save(content, "TIFF")
+    except _BROKEN as error:
+        _fail(path, error)
+    return content.getvalue()
+
+
+def _refuse_several(path: Path, image: Image.Image) -> None:
+    """Refuse files with more than one picture, of which the first would count in silence."""
+    if image.format in ("JPEG", "MPO"):
+        return  # the further pictures are previews, or a second lens's
+    num = getattr(image, "n_frames", 1)
+    if image.format == "TIFF":
+        file = getattr(image, "fp", None)
+        if num > 1 and file is not None:
+            file.seek(0)
+            num = len(full_pages(file))
+        if num > 1:
+            raise ReadError(f"{path} is a stack of {num} pages; name one of them, such as {page_path(path, 0)}.")
+        description = str(getattr(image, "tag_v2", {}).get(270, ""))
+        if (found := _IMAGEJ_PAGES.search(description)) and int(found[1]) > 1:
+            raise ReadError(
+                f"{path} is an ImageJ stack of {found[1]} images in one block, which cannot be read here; "
+                "save it in ImageJ as an image sequence."
+            )
+    elif num > 1:
+        raise ReadError(
+            f"{path} is animated ({num} frames of {image.format}); write its frames into a folder: masktwins convert."
+        )
 
 
 def _check_speed(path: Path, image: Image.Image, data: bytes) -> None:

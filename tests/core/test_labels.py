@@ -98,7 +98,13 @@ def spaces(draw) -> LabelSpace:
     values = draw(st.dictionaries(st.integers(0, 65535), target, max_size=8))
     if set(values.items()) <= {(IGNORE, IGNORE)}:
         values = {}  # says nothing: 255 is ignored anyway
-    return LabelSpace(draw(TEXT), classes, palette, encoding, values, colours)
+    return LabelSpace(
+        draw(TEXT), classes, palette, encoding, values, colours,
+        instances=draw(st.sampled_from([0, 256, 1000])) if encoding is Encoding.IDS else 0,
+        radius=draw(st.integers(0, 40)),
+        ignore_others=draw(st.booleans()),
+        uncounted=frozenset(draw(st.sets(st.sampled_from(classes)))),
+    )  # fmt: skip
 
 
 @settings(deadline=None)
@@ -160,6 +166,65 @@ def test_missing_file_and_bytes_that_are_no_text(tmp_path):
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(LabelSpaceError, match="not valid TOML"):
         load_space(tmp_path / "bytes.toml")
+
+
+MERGING = """
+ignore_values = [9]
+[[classes]]
+name = "road"
+[[classes]]
+name = "pavement"
+merge = "road"
+[[classes]]
+name = "hood"
+ignore = true
+[[classes]]
+name = "sky"
+counts = false
+"""
+
+
+def test_classes_can_be_merged_ignored_and_left_out_of_the_mean(tmp_path):
+    space = load_space(write(tmp_path, MERGING))
+    assert space.classes == ("road", "sky")
+    assert space.values == {9: IGNORE, 0: 0, 1: 0, 2: IGNORE, 3: 1}
+    assert space.counted == ("road",)
+    assert parse_space(tomllib.loads(space_to_toml(space))) == space
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (MERGING.replace('merge = "road"', 'merge = "raod"'), "Did you mean 'road'"),
+        ('[[classes]]\nname = "a"\nignore = true', "at least one must be left"),
+        ('[[classes]]\nname = "a"\nignore = 1', "true or false"),
+        ('instances = 100\n[[classes]]\nname = "a"', "256 or 1000"),
+        ('radius = 300\n[[classes]]\nname = "a"', "0 to 255"),
+    ],
+)
+def test_wrong_merging_and_reading_keys_are_refused(tmp_path, text, words):
+    with pytest.raises(LabelSpaceError, match=words):
+        load_space(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(("factor", "values"), [(256, [1792, 1793, 6657]), (1000, [7, 7001, 26001])])
+def test_instances_are_read_as_their_class(factor, values):
+    space = make(2, values={7: 0, 26: 1}, instances=factor)
+    assert [int(space.table[value]) for value in values] == [0, 0, 1]
+    assert space.table[30 * factor + 1] == UNKNOWN
+
+
+def test_a_radius_reads_what_is_near_as_the_nearest():
+    numbers = make(2, values={50: 0, 90: 1}, radius=8)
+    assert [int(numbers.table[v]) for v in (41, 42, 58, 59, 83, 98)] == [UNKNOWN, 0, 0, UNKNOWN, 1, 1]
+    colours = make(2, encoding=Encoding.COLOURS, colours={(200, 0, 0): 0, (200, 20, 0): 1, (0, 0, 0): IGNORE}, radius=12)
+    packed = [0xC80900, 0xC80B00, 0xD30000, 0xC80021, 0x050505]  # 9, 11 and 11 away; 33 away; near the ignored black
+    assert colours.table[packed].tolist() == [0, 1, 0, UNKNOWN, IGNORE]
+
+
+def test_others_can_be_ignored():
+    assert make(2, ignore_others=True).table[7] == IGNORE
+    assert make(2).table[7] == UNKNOWN
 
 
 # Built in ------------------------------------------------------------------------------------------
