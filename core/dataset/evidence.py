@@ -1,8 +1,8 @@
-"""What a sample of label files holds: the numbers or colours in them, how often, and whether they form areas.
+"""What a sample of label files holds: the numbers or colours in them, how often, in how many files, and as areas or not.
 
-Colours and grey values that only ever occur on edges are strays of smoothing or of lossy compression. A value is *solid*
-when somewhere a pixel and its eight neighbours all have it: a class is, a stray is not. Classes of thin things (cracks,
-wires) may never be solid: a colour that covers THIN_SHARE of the pixels and does not lie between two solid ones is one too.
+A value is *solid* when somewhere a pixel and its eight neighbours all have it. A class usually is; a value that only occurs
+on edges, from smoothing or lossy compression, is not. A value is *tiny* when it has a tiny share of the pixels and occurs
+in few of the files: a stray, which never becomes a class by itself.
 
 Importable without torch.
 """
@@ -25,10 +25,11 @@ from core.labels import IGNORE, Colour, Encoding, LabelSpaceError
 
 PIXEL_BUDGET = 64_000_000  # beyond the files asked for, labels are read until this many pixels are seen
 MAX_FILES = 1000
-THIN_SHARE = 0.002
-MIXTURE_DISTANCE = 8.0  # how far a mixture of two colours may be from the line between them, in RGB
-MAX_CLASSES = 254
-MAX_VALUES = 4096  # a sample with more different values than this holds photographs
+THIN_SHARE = 0.002  # of the pixels: classes of thin things (cracks, wires) reach it without being solid anywhere
+TINY_SHARE = 1e-5  # of the pixels, for values that are solid somewhere
+FEW_FILES = 0.05  # of the files
+SOLID_SHARE = 0.2  # labels have at least this share of pixels that equal their neighbours
+MAX_VALUES = 4096  # with more different values than this, and few solid pixels, the files are photographs
 
 
 class Storage(StrEnum):
@@ -53,23 +54,24 @@ class Evidence:
     num_unreadable: int
     storage: Storage
     shares: Mapping[int, float]
-    solid: frozenset[int]
-    solid_share: float  # share of all pixels that equal their eight neighbours
+    solid: Mapping[int, float]  # share of all pixels that are of a value and equal their eight neighbours
+    files: Mapping[int, int]  # number of files in which a value occurs
+    examples: Mapping[int, Path]  # the file with the most pixels of a value
     palette: Mapping[int, Colour]
-    lossy: bool  # some are JPEGs
+    num_lossy: int  # JPEGs among the files tried
+    lossy: bool  # all are JPEGs; else the JPEGs' values do not count
+    photographs: bool  # reading ended early: too many different values, and no areas
 
     @cached_property
-    def classes(self) -> list[int]:
-        """Values that are no strays, sorted."""
-        thin = [value for value, share in self.shares.items() if share >= THIN_SHARE and value not in self.solid]
-        if self.storage is not Storage.COLOURS or not thin or len(self.solid) >= MAX_CLASSES:
-            return sorted(self.solid)
-        return sorted(self.solid | {value for value in thin if not _is_mixture(value, self.solid)})
+    def solid_share(self) -> float:
+        """Share of all pixels that equal their eight neighbours."""
+        return sum(self.solid.values())
 
-    @cached_property
-    def strays(self) -> list[int]:
-        """The other values, sorted."""
-        return sorted(self.shares.keys() - set(self.classes))
+    def is_tiny(self, value: int) -> bool:
+        """Whether a value is so rare, in pixels and in files, that it is taken for a stray."""
+        if self.files[value] > max(1, FEW_FILES * self.num_read):
+            return False
+        return self.shares[value] < (TINY_SHARE if value in self.solid else THIN_SHARE)
 
     def share(self, values: Iterable[int]) -> float:
         """Share of all pixels that have one of the values."""
@@ -77,15 +79,25 @@ class Evidence:
 
 
 def gather(labels: Sequence[Path], limit: int) -> Evidence:
-    """Read at least `limit` of the labels. Raises LabelSpaceError when none can be read, or they are photographs."""
-    tally = _Tally()
+    """Read at least `limit` of the labels. JPEGs are looked at only where there is nothing else.
+
+    Raises:
+        LabelSpaceError: none of the labels tried can be read.
+    """
+    tally, jpegs = _Tally(), []
     for path in spread(labels):
-        if tally.num_tried >= limit and (tally.pixels >= PIXEL_BUDGET or tally.num_tried >= MAX_FILES):
+        if tally.photographs or (
+            tally.num_tried >= limit and (tally.pixels >= PIXEL_BUDGET or tally.num_tried >= MAX_FILES)
+        ):
             break
-        tally.add(path)
+        jpegs += tally.add(path)
+    num_lossy = len(jpegs)
+    if not tally.num_read:
+        for path in jpegs[:limit]:
+            tally.add(path, lossy=True)
     if not tally.num_read:
         raise LabelSpaceError(f"None of the {tally.num_tried} labels tried can be read. {tally.first_error}")
-    return tally.result()
+    return tally.result(num_lossy)
 
 
 def spread(labels: Sequence[Path]) -> Iterator[Path]:
@@ -105,35 +117,75 @@ def _palette_of(image: Image.Image) -> np.ndarray:
     return table.reshape(256, 3)
 
 
+class _Counts:
+    """Pixels, areas and files by value."""
+
+    def __init__(self) -> None:
+        self.pixels: Counter[int] = Counter()
+        self.solid: Counter[int] = Counter()
+        self.files: Counter[int] = Counter()
+        self.most: dict[int, tuple[int, Path]] = {}  # by value: the file with the most pixels, and how many
+
+    def add(self, path: Path, values: np.ndarray) -> None:
+        for value, count in _pairs(value_counts(values)):
+            self.pixels[value] += count
+            self.files[value] += 1
+            if count > self.most.get(value, (0, path))[0]:
+                self.most[value] = count, path
+        for value, count in _pairs(value_counts(solid_values(values))):
+            self.solid[value] += count
+
+    def __add__(self, other: _Counts) -> _Counts:
+        both = _Counts()
+        both.pixels, both.solid = self.pixels + other.pixels, self.solid + other.solid
+        both.files = self.files + other.files
+        both.most = {**other.most, **self.most}
+        return both
+
+
+def _pairs(counts: tuple[np.ndarray, np.ndarray]) -> Iterator[tuple[int, int]]:
+    return zip(counts[0].tolist(), counts[1].tolist(), strict=True)
+
+
 class _Tally:
     """Counts of values over files. Counts of colours and of numbers are kept apart until the end."""
 
     def __init__(self) -> None:
-        self.num_tried = self.num_read = self.pixels = self._solid_pixels = 0
+        self.num_tried = self.num_read = self.num_failed = self.pixels = 0
         self.first_error = ""
+        self.photographs = self.only_lossy = False
         self._names: list[str] = []
-        self._counts: dict[Storage, Counter[int]] = {storage: Counter() for storage in Storage}
-        self._solid: dict[Storage, set[int]] = {storage: set() for storage in Storage}
+        self._counts = {storage: _Counts() for storage in Storage}
         self._files: Counter[Storage] = Counter()
         self._palettes: dict[int, set[int]] = {}  # index: its packed colours in the files
-        self._shown: tuple[Counter[int], set[int]] = (Counter(), set())  # palette files, as the colours they show
-        self._lossy = False
+        self._shown = _Counts()  # palette files, as the colours they show
 
-    def add(self, path: Path) -> None:
-        """Read one label; one that cannot be read is counted, and left to the check to report."""
-        self.num_tried += 1
+    def add(self, path: Path, *, lossy: bool = False) -> list[Path]:
+        """Read one label; one that cannot be read is counted, and left to the check to report.
+
+        Returns:
+            The path itself where it is a JPEG, and JPEGs are to be left aside.
+        """
+        self.num_tried += not lossy
         try:
             data = read_bytes(path)
+            if data.startswith(b"\xff\xd8") and not lossy:
+                return [path]
             storage, values = self._values(path, data)
         except ReadError as error:
+            self.num_failed += 1
             self.first_error = self.first_error or str(error)
-            return
+            return []
+        self.only_lossy |= lossy
         self.num_read += 1
         self.pixels += values.size
         self._names.append(path.name)
-        self._lossy |= data.startswith(b"\xff\xd8")
         self._files[storage] += 1
-        self._count(path, storage, values)
+        counts = self._counts[storage]
+        counts.add(path, values)
+        few_solid = counts.solid.total() < SOLID_SHARE * counts.pixels.total()
+        self.photographs |= len(counts.pixels) > MAX_VALUES and few_solid
+        return []
 
     def _values(self, path: Path, data: bytes) -> tuple[Storage, np.ndarray]:
         try:
@@ -144,48 +196,34 @@ class _Tally:
             if image.mode not in ("P", "PA"):
                 return Storage.NUMBERS, values
             palette = pack(_palette_of(image))
-        for index, count in zip(*(part.tolist() for part in value_counts(values)), strict=True):
+        for index in value_counts(values)[0].tolist():
             self._palettes.setdefault(index, set()).add(int(palette[index]))
-            self._shown[0][int(palette[index])] += count
-        self._shown[1].update(value_counts(palette[solid_values(values)])[0].tolist())
+        self._shown.add(path, palette[values])
         return Storage.PALETTE, values
 
-    def _count(self, path: Path, storage: Storage, values: np.ndarray) -> None:
-        found, counts = value_counts(values)
-        self._counts[storage].update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
-        solid = solid_values(values)
-        self._solid_pixels += solid.size
-        self._solid[storage].update(value_counts(solid)[0].tolist())
-        if len(self._counts[storage]) > MAX_VALUES and len(self._solid[storage]) < len(self._counts[storage]) // 2:
-            raise LabelSpaceError(
-                f"The labels look like photographs: {path.name} and the others hold more than {MAX_VALUES} different "
-                f"colours{' (and are JPEGs, which change colours; save them as PNG)' if self._lossy else ''}. "
-                "Are images and labels exchanged?"
-            )
-
-    def result(self) -> Evidence:
+    def result(self, num_lossy: int) -> Evidence:
         storage = self._storage()
-        counts, solid = self._counts[storage], self._solid[storage]
+        counts = self._counts[storage]
         palette: dict[int, Colour] = {}
         if storage is Storage.PALETTE and self._palettes_differ():
-            storage, (counts, solid) = Storage.COLOURS, self._shown
+            storage, counts = Storage.COLOURS, self._shown
         elif storage is Storage.PALETTE:
             counts = counts + self._counts[Storage.NUMBERS]
-            solid = solid | self._solid[Storage.NUMBERS]
             palette = {index: unpack(min(colours)) for index, colours in self._palettes.items()}
-        total = sum(counts.values())
-        shares = {value: count / total for value, count in sorted(counts.items())}
-        unreadable = self.num_tried - self.num_read
+        total = max(1, counts.pixels.total())
         return Evidence(
             names=tuple(self._names),
             num_read=self.num_read,
-            num_unreadable=unreadable,
+            num_unreadable=self.num_failed,
             storage=storage,
-            shares=shares,
-            solid=frozenset(solid),
-            solid_share=self._solid_pixels / max(1, self.pixels),
+            shares={value: count / total for value, count in sorted(counts.pixels.items())},
+            solid={value: count / total for value, count in sorted(counts.solid.items())},
+            files=counts.files,
+            examples={value: path for value, (_, path) in counts.most.items()},
             palette=palette,
-            lossy=self._lossy,
+            num_lossy=num_lossy,
+            lossy=self.only_lossy,
+            photographs=self.photographs,
         )
 
     def _palettes_differ(self) -> bool:
@@ -227,19 +265,6 @@ def solid_values(values: np.ndarray) -> np.ndarray:
     middle = values[1:-1]
     same &= (middle[:, :-2] == middle[:, 1:-1]) & (middle[:, 2:] == middle[:, 1:-1])
     return middle[:, 1:-1][same]
-
-
-def _is_mixture(value: int, solid: Iterable[int]) -> bool:
-    """Whether a packed colour lies between two of the others, as a smoothed edge's does."""
-    colour, ends = np.array(unpack(value), float), np.array([unpack(other) for other in solid], float)
-    if len(ends) < 2:
-        return False
-    starts, lines = ends[:, None], ends[None] - ends[:, None]
-    lengths = np.maximum((lines**2).sum(axis=-1, keepdims=True), 1e-9)
-    along = np.clip(((colour - starts) * lines).sum(axis=-1, keepdims=True) / lengths, 0, 1)
-    distances = np.linalg.norm(starts + along * lines - colour, axis=-1)
-    np.fill_diagonal(distances, np.inf)
-    return bool(distances.min() <= MIXTURE_DISTANCE)
 
 
 def unpack(value: int) -> Colour:

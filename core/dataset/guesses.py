@@ -5,19 +5,33 @@ Importable without torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from core.dataset.evidence import Evidence, Storage, unpack
-from core.labels import IGNORE, UNKNOWN, Colour, Encoding, LabelSpace, LabelSpaceError, built_in, default_palette
+from core.dataset.evidence import SOLID_SHARE, THIN_SHARE, Evidence, Storage, unpack
+from core.dataset.masses import Masses, weigh
+from core.labels import (
+    IGNORE,
+    UNKNOWN,
+    Colour,
+    Encoding,
+    LabelSpace,
+    LabelSpaceError,
+    built_in,
+    default_palette,
+)
 
 Guess = tuple[LabelSpace, float, str]  # label space, confidence 0..1, reasons in plain words
 
 STRAY_SHARE = 0.1  # strays may cover this much of the labels
-SOLID_SHARE = 0.2  # labels with many values have at least this share of pixels that equal their neighbours
 MANY_VALUES = 32
-FEW_STRAYS = 5
+FEW_STRAYS = 5  # smoothing leaves at least as many values
+SPREAD = 100  # and spreads them over at least as many grey levels
+RARE_SHARE = 1e-4  # between 0 and 255, a value that is solid nowhere and rarer than this is a stray
 NUM_GREYS = 16  # as many evenly spaced grey levels from 0 to 255 may be classes
+GREY_RADIUS = 48
+NEAR_SHARE = 0.6  # of the pixels, for classes found by mass
 
 ENCODING_WORDS = {
     Encoding.IDS: "one number per pixel",
@@ -25,26 +39,126 @@ ENCODING_WORDS = {
     Encoding.COLOURS: "RGB colours",
     Encoding.BINARY: "0 and 255",
 }
-REMEDY = "Describe the classes in a label_space.toml beside the labels."
+REMEDY = "To name, merge or ignore classes, write a draft with `masktwins labels DIR -o label_space.toml` and edit it."
 
 
 def guess(found: Evidence) -> Guess:
-    """Apply the rules. Raises LabelSpaceError when none applies."""
+    """Apply the rules. Raises LabelSpaceError when none applies, and for JPEGs."""
+    result = guess_kind(found)
+    if found.lossy:
+        raise LabelSpaceError(lossy_words(found))
+    return result
+
+
+def guess_kind(found: Evidence) -> Guess:
+    """Apply the rules, also to JPEGs: what a draft of a label space starts from."""
+    if found.photographs:
+        raise LabelSpaceError(_photograph_words(found))
     if found.storage is Storage.COLOURS:
         return _colours(found)
-    for rule in (_named_cityscapes, _greys, _cityscapes_ids, _train_ids):
+    for rule in (_instances, _named_cityscapes, _greys, _cityscapes_ids, _train_ids, _grey_masses):
         if result := rule(found):
             return result
     return _ids(found)
 
 
+def lossy_words(found: Evidence) -> str:
+    """Why JPEG labels are refused, and what to do."""
+    return (
+        f"The labels are JPEGs ({found.num_read} read, {len(found.shares)} different values). JPEG changes values along "
+        "every edge, so these are not the classes. Save the labels as PNG from their origin. If there is no other copy, "
+        "list the classes in a label space with radius = 24, so that each value counts as the nearest class: "
+        "`masktwins labels DIR -o label_space.toml` writes a draft."
+    )
+
+
+def stray_words(found: Evidence, strays: Iterable[int]) -> str:
+    """Say which values are ignored as strays, with their shares; "" for none."""
+    values = sorted(strays, key=lambda value: -found.shares[value])
+    if not values:
+        return ""
+    shown = ", ".join(
+        f"{_word(value, found)} ({_percent(found.shares[value])} of the pixels, in {found.files[value]} of "
+        f"{found.num_read} files)"
+        for value in values[:4]
+    )
+    more = f" and {len(values) - 4} more" if len(values) > 4 else ""
+    return f" Stray values are ignored: {shown}{more}. To make one a class, name it in a label space."
+
+
+def _word(value: int, found: Evidence) -> str:
+    return f"#{value:06x}" if found.storage is Storage.COLOURS else str(value)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if share >= 0.001 else f"{100 * share:.2g} %"
+
+
 # Numbers -------------------------------------------------------------------------------------------
+
+
+def _instances(found: Evidence) -> Guess | None:
+    """Class and instance in one number: the remainders count from 0 or 1 within each class."""
+    if found.storage is not Storage.NUMBERS or max(found.shares) <= IGNORE:
+        return None
+    fitting = [factor for factor in (1000, 256) if _counts_instances(found.shares.keys(), factor)]
+    if len(fitting) != 1:
+        return None
+    (factor,) = fitting
+    classes = _of_classes(found, factor)
+    rules = (_named_cityscapes, _cityscapes_ids) if factor == 1000 else ()
+    space, confidence, _ = next((result for rule in rules if (result := rule(classes))), None) or _ids(classes)
+    words = (
+        f"{_read(found)}: {len(found.shares)} numbers, each class × {factor} + instance; decoded to the classes "
+        f"{_some(sorted(classes.shares))}."
+    )
+    return replace(space, instances=factor, encoding=Encoding.IDS), min(confidence, 0.8), words
+
+
+def _counts_instances(values: Iterable[int], factor: int) -> bool:
+    """Whether numbers look like class × factor + instance."""
+    members: dict[int, set[int]] = {}
+    plain: set[int] = set()
+    for value in values:
+        if value < factor:
+            plain.add(value)
+        elif value != 65535:
+            members.setdefault(value // factor, set()).add(value % factor)
+    if factor == 256:
+        members.setdefault(0, set()).update(plain - {IGNORE})
+        members = {c: numbers for c, numbers in members.items() if numbers}
+    elif any(value > IGNORE for value in plain):
+        return False
+    largest = max((len(numbers) for numbers in members.values()), default=0)
+    counted = all(min(n) <= 1 and max(n) < 2 * len(n) + 1 for n in members.values())
+    return largest >= 2 and counted and largest < 255 and max(members) <= IGNORE
+
+
+def _of_classes(found: Evidence, factor: int) -> Evidence:
+    """The evidence of the classes alone."""
+
+    def part(value: int) -> int:
+        return value // factor if value >= factor else value if factor == 1000 else 0
+
+    shares: Counter[int] = Counter()
+    solid: Counter[int] = Counter()
+    files: Counter[int] = Counter()
+    for value, share in found.shares.items():
+        shares[part(value)] += share  # type: ignore[assignment]  # a Counter of shares
+        files[part(value)] = max(files[part(value)], found.files[value])
+    for value, share in found.solid.items():
+        solid[part(value)] += share  # type: ignore[assignment]
+    return replace(found, shares=shares, solid=solid, files=files)
 
 
 def _named_cityscapes(found: Evidence) -> Guess | None:
     """The files' own names say it: ..._labelTrainIds.png, ..._labelIds.png."""
     values = found.shares.keys() - {IGNORE}
-    for mark, name, highest in (("trainids", "cityscapes", 18), ("labelids", "cityscapes_ids", 34)):
+    for mark, name, highest in (
+        ("trainids", "cityscapes", 18),
+        ("labelids", "cityscapes_ids", 34),
+        ("instanceids", "cityscapes_ids", 34),
+    ):
         if values and max(values) <= highest and all(mark in file.lower() for file in found.names):
             return built_in(name), 0.95, f"{_read(found)}: Cityscapes' {_ids_word(name)}, as the files' names say."
     return None
@@ -55,20 +169,54 @@ def _ids_word(name: str) -> str:
 
 
 def _greys(found: Evidence) -> Guess | None:
-    """0 and 255, or a few evenly spaced levels up to 255; smoothed edges are strays."""
-    values, strays = found.classes, found.share(found.strays)
-    num = len(values)
-    if not 2 <= num <= NUM_GREYS or values[0] != 0 or values[-1] != IGNORE or strays > STRAY_SHARE:
+    """0 and 255, or a few evenly spaced levels up to 255, whatever strays and smoothed edges lie between."""
+    if not {0, IGNORE} <= found.solid.keys() or not all(value <= IGNORE for value in found.shares):
         return None
-    if 0 < len(found.strays) < FEW_STRAYS:
-        return None  # smoothing leaves many values; these few may be the ids of small things
-    if any(abs(value - 255 * i / (num - 1)) > 1 for i, value in enumerate(values)):
+    smooth = _is_smooth(found)
+    levels = [v for v in sorted(found.shares) if _is_level(v, found, smooth=smooth)]
+    strays = [value for value in found.shares if value not in levels]
+    num = len(levels)
+    if num > NUM_GREYS or found.share(strays) > STRAY_SHARE * (2 if num == 2 else 1):
         return None
-    stray_words = f"; {100 * strays:.1f} % of other values, at edges, are ignored" if strays else ""
+    if any(abs(value - 255 * i / (num - 1)) > 1 for i, value in enumerate(levels)):
+        return None
+    mapping = {value: i for i, value in enumerate(levels)}
     if num == 2:
-        return built_in("binary"), 0.9, f"{_read(found)}: masks of 0 and 255, two classes{stray_words}."
-    space = _auto_space(num, Encoding.IDS, values={value: i for i, value in enumerate(values)})
-    return space, 0.6, f"{_read(found)}: {num} grey levels from 0 to 255, each taken as a class{stray_words}."
+        space = built_in("binary") if not strays else replace(built_in("binary"), values=mapping)
+        words = f"{_read(found)}: masks of 0 and 255, two classes"
+    else:
+        space = _auto_space(num, Encoding.IDS, values=mapping)
+        words = f"{_read(found)}: {num} grey levels from 0 to 255, each taken as a class"
+    if smooth:
+        space = replace(space, radius=min(GREY_RADIUS, 255 // (num - 1) // 3), ignore_others=True)
+        return space, 0.9 if num == 2 else 0.6, f"{words}; {_smooth_words(strays, found, space.radius)}."
+    space = replace(space, values={**space.values, **dict.fromkeys(strays, IGNORE)}) if strays else space
+    return space, 0.9 if num == 2 else 0.6, f"{words}.{stray_words(found, strays)}"
+
+
+def _smooth_words(strays: Sequence[int], found: Evidence, radius: int) -> str:
+    share = _percent(found.share(strays))
+    return f"{share} of other values, at edges, count as the nearest class up to {radius} levels away, else are ignored"
+
+
+def _is_smooth(found: Evidence) -> bool:
+    """Whether the values between 0 and 255 come from smoothing, or from a compression that was undone."""
+    between = [value for value in found.shares if 0 < value < IGNORE]
+    if len(between) < FEW_STRAYS or max(between) - min(between) < SPREAD:
+        return False
+    return found.share(value for value in between if not found.is_tiny(value)) > 0
+
+
+def _is_level(value: int, found: Evidence, *, smooth: bool) -> bool:
+    """Whether a grey value is a class of its own, besides 0 and 255."""
+    if value in (0, IGNORE):
+        return True
+    if found.is_tiny(value):
+        return False
+    if smooth:
+        near = min(value, IGNORE - value) <= GREY_RADIUS
+        return value in found.solid and found.shares[value] >= THIN_SHARE and not near
+    return value in found.solid or found.shares[value] >= RARE_SHARE
 
 
 def _cityscapes_ids(found: Evidence) -> Guess | None:
@@ -94,29 +242,56 @@ def _train_ids(found: Evidence) -> Guess | None:
     return built_in("cityscapes"), 0.6, words
 
 
+def _grey_masses(found: Evidence) -> Guess | None:
+    """Grey levels that were smoothed or compressed: a few of them hold most of the pixels."""
+    if len(found.shares) <= MANY_VALUES or found.storage is not Storage.NUMBERS:
+        return None
+    masses = weigh(found)
+    num = len(masses.centres)
+    if not 2 <= num <= NUM_GREYS or masses.near < NEAR_SHARE or found.share(masses.centres) < 0.5:
+        return None
+    if found.solid_share < SOLID_SHARE or max(found.shares) > IGNORE:
+        return None
+    mapping = {value: i for i, value in enumerate(masses.centres)}
+    space = _auto_space(num, Encoding.IDS, values=mapping)
+    space = replace(space, values=mapping, radius=max(1, masses.radius), ignore_others=True)
+    words = (
+        f"{_read(found)}: {num} grey levels ({_some(masses.centres)}) hold most of the pixels, each taken as a class; "
+        f"{_nearest_words(masses, found)}. {REMEDY}"
+    )
+    return space, 0.4, words
+
+
 def _ids(found: Evidence) -> Guess:
     """The numbers are the classes; far apart, each one that occurs is a class."""
-    values = sorted(found.shares.keys() - {IGNORE})
-    if not values:
+    occurring = sorted(found.shares.keys() - {IGNORE})
+    if not occurring:
         raise LabelSpaceError(f"The {found.num_read} labels read hold nothing but 255, which means: no label.")
-    _refuse_photographs(found)
+    _refuse_photographs(found, found.solid_share >= SOLID_SHARE and len(occurring) < UNKNOWN)
     encoding = Encoding.PALETTE if found.storage is Storage.PALETTE else Encoding.IDS
     if encoding is Encoding.PALETTE and (known := _known_palette(found)):
         return known
+    values = [value for value in occurring if not found.is_tiny(value)] or occurring
     ignored = " and 255 for no label" if IGNORE in found.shares else ""
     if max(values) >= IGNORE or (max(values) >= 40 and len(values) * 4 <= max(values)):
-        space = _auto_space(len(values), encoding, values={value: i for i, value in enumerate(values)})
-        shown = ", ".join(map(str, values[:8])) + (" …" if len(values) > 8 else "")
-        return (
-            space,
-            0.4,
-            f"{_read(found)}: {len(values)} numbers far apart ({shown}){ignored}, each taken as a class. {REMEDY}",
-        )
+        strays = [value for value in occurring if value not in values]
+        mapping = {**{value: i for i, value in enumerate(values)}, **dict.fromkeys(strays, IGNORE)}
+        space = _auto_space(len(values), encoding, values=mapping)
+        words = f"{_read(found)}: {len(values)} numbers far apart ({_some(values)}){ignored}, each taken as a class."
+        return space, 0.4, f"{words}{stray_words(found, strays)} {REMEDY}"
     num = max(values) + 1
-    space = _auto_space(num, encoding, palette=_shown(found.palette, num))
-    gaps = f"; {num - len(values)} of them do not occur" if len(values) < num else ""
+    strays = [value for value in occurring if value >= num]
+    mapping = {**{i: i for i in range(num)}, **dict.fromkeys(strays, IGNORE)} if strays else None
+    space = _auto_space(num, encoding, values=mapping, palette=_shown(found.palette, num))
+    missing = num - len(set(occurring) & set(range(num)))
+    gaps = f"; {missing} of them do not occur" if missing else ""
     what = "palette images with indices" if encoding is Encoding.PALETTE else "numbers"
-    return space, 0.9 if not gaps else 0.7, f"{_read(found)}: {what} 0 to {num - 1}{ignored}{gaps}."
+    words = f"{_read(found)}: {what} 0 to {num - 1}{ignored}{gaps}.{stray_words(found, strays)}"
+    return space, 0.9 if not gaps else 0.7, words
+
+
+def _some(values: Sequence[int]) -> str:
+    return ", ".join(map(str, values[:8])) + (" …" if len(values) > 8 else "")
 
 
 def _shown(palette: Mapping[int, Colour], num: int) -> tuple[Colour, ...] | None:
@@ -149,30 +324,54 @@ def _colours(found: Evidence) -> Guess:
         covered = sum(share for colour, share in colours.items() if colour in space.colours)
         seen = {target for colour, target in space.colours.items() if colour in colours and target != IGNORE}
         if covered >= 1 - STRAY_SHARE and len(seen) >= min(3, space.num_classes):
-            words = f"{_read(found)}: RGB images, {100 * covered:.1f} % of them in the colours of {name}; the rest is ignored."
-            return space, 0.9, words
-    _refuse_photographs(found)
-    classes = [unpack(value) for value in found.classes]
-    covered = found.share(found.classes)
+            return _known_colours(found, space, covered)
+    masses = weigh(found)
+    few = len(found.shares) <= MANY_VALUES
+    is_label = masses.near >= NEAR_SHARE and masses.explained >= 1 - STRAY_SHARE and found.solid_share >= SOLID_SHARE
+    _refuse_photographs(found, few or (is_label and len(masses.centres) < UNKNOWN))
+    if not masses.centres:
+        raise LabelSpaceError(_photograph_words(found))
+    classes = [unpack(value) for value in masses.centres]
+    tiny = [v for v in found.shares if v not in masses.centres and found.is_tiny(v)] if few else []
     space = LabelSpace(
         "recognised", _names(len(classes)), tuple(classes), Encoding.COLOURS,
         colours={colour: i for i, colour in enumerate(classes)},
+        radius=masses.radius, ignore_others=bool(masses.radius) or bool(tiny),
     )  # fmt: skip
-    rest = f"; {100 * (1 - covered):.1f} % of other colours, at edges, are ignored" if covered < 1 - 1e-9 else ""
-    return space, 0.7, f"{_read(found)}: RGB images with {len(classes)} colours, each taken as a class{rest}. {REMEDY}"
+    words = f"{_read(found)}: RGB images with {len(classes)} colours, each taken as a class"
+    if masses.radius:
+        words += f"; {_nearest_words(masses, found)}"
+    return space, 0.7, f"{words}.{stray_words(found, tiny)} {REMEDY}"
 
 
-def _refuse_photographs(found: Evidence) -> None:
-    """Labels are made of areas: refuse files where few pixels form any, and colours most of which are strays."""
-    many = len(found.shares) > MANY_VALUES
-    strays = found.share(found.strays) if found.storage is Storage.COLOURS else 0
-    if not many or (found.solid_share >= SOLID_SHARE and strays <= STRAY_SHARE and len(found.classes) < UNKNOWN):
-        return
+def _known_colours(found: Evidence, space: LabelSpace, covered: float) -> Guess:
+    words = f"{_read(found)}: RGB images, {100 * covered:.1f} % of them in the colours of {space.name}"
+    if covered > 1 - 1e-9:
+        return space, 0.9, f"{words}."
+    return replace(space, ignore_others=True), 0.9, f"{words}; the rest is ignored."
+
+
+def _nearest_words(masses: Masses, found: Evidence) -> str:
+    own = found.share(masses.centres)
+    what = "colours" if found.storage is Storage.COLOURS else "values"
+    return (
+        f"{_percent(masses.near - own)} of other {what} count as the nearest class, up to {masses.radius} away; "
+        f"{_percent(max(0.0, 1 - masses.near))}, at edges, are ignored"
+    )
+
+
+def _refuse_photographs(found: Evidence, is_label: bool) -> None:
+    """Labels are made of areas: refuse files with many values that no areas explain."""
+    if len(found.shares) > MANY_VALUES and not is_label:
+        raise LabelSpaceError(_photograph_words(found))
+
+
+def _photograph_words(found: Evidence) -> str:
     jpeg = " They are JPEGs, which change colours: save them as PNG." if found.lossy else ""
-    raise LabelSpaceError(
+    return (
         f"The {found.num_read} labels read look like photographs, or like numbered objects: {len(found.shares)} different "
         f"values, and {100 * (1 - found.solid_share):.0f} % of the pixels form no area.{jpeg} Are images and labels "
-        f"exchanged? If not: {REMEDY}"
+        f"exchanged? If not, describe the classes in a label space. {REMEDY}"
     )
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.dataset import evidence, guesses
 from core.dataset.evidence import Evidence, Storage
-from core.labels import Encoding, LabelSpace, LabelSpaceError, built_in, load_space
+from core.dataset.unknown import value_word
+from core.labels import UNKNOWN, Encoding, LabelSpace, LabelSpaceError, built_in, load_space
 
 logger = logging.getLogger(__name__)
 
@@ -26,11 +27,18 @@ OWN_FILE = "label_space.toml"  # picked up in the folder of the labels, or in it
 
 @dataclass(frozen=True)
 class Recognition:
-    """A label space, how sure it is (0..1; 1: said by the user), and the reasons in plain words."""
+    """A label space, how sure it is (0..1; 1: stated by the user), and the reasons in plain words."""
 
     space: LabelSpace
     confidence: float
     explanation: str
+    unknown: Mapping[str, float] = field(
+        default_factory=dict
+    )  # values the space does not know: share of the pixels read
+
+    @property
+    def unknown_share(self) -> float:
+        return sum(self.unknown.values())
 
 
 def recognise(labels: Sequence[Path], limit: int = 24) -> Recognition:
@@ -48,7 +56,7 @@ def recognise(labels: Sequence[Path], limit: int = 24) -> Recognition:
     found = evidence.gather(labels, limit)
     space, confidence, explanation = guesses.guess(found)
     logger.info("recognised %s (%.0f %%): %s", space.encoding.value, 100 * confidence, explanation)
-    return Recognition(space, confidence, explanation)
+    return Recognition(space, confidence, explanation, _unknown(space, found))
 
 
 def resolve_space(label_space: str, labels: Sequence[Path]) -> Recognition:
@@ -78,18 +86,37 @@ def _own_file(labels: Sequence[Path]) -> Path | None:
 
 
 def _stated(space: LabelSpace, origin: str, labels: Sequence[Path]) -> Recognition:
-    """A label space the user has chosen, read from colours where the files hold colours."""
-    found = evidence.gather(labels, 4) if labels else None
-    if found is not None and found.num_read:
+    """A label space the user has chosen. It wins over whatever the files look like."""
+    found = _sample(labels)
+    if found is not None:
         space = _as_stored(space, found)
+        if found.lossy and not space.radius:
+            raise LabelSpaceError(guesses.lossy_words(found))
     explanation = f"{space.num_classes} classes as {origin} says, {guesses.ENCODING_WORDS[space.encoding]}."
-    return Recognition(space, 1.0, explanation)
+    return Recognition(space, 1.0, explanation, _unknown(space, found) if found else {})
+
+
+def _sample(labels: Sequence[Path]) -> Evidence | None:
+    """A few of the labels; None where none can be read, which the check reports."""
+    try:
+        return evidence.gather(labels, 4) if labels else None
+    except LabelSpaceError:
+        return None
 
 
 def _as_stored(space: LabelSpace, found: Evidence) -> LabelSpace:
     """The same classes in the encoding of the files, where the stated one could not read them at all."""
     if found.storage is Storage.COLOURS and space.encoding is not Encoding.COLOURS:
         return space.in_colours()
-    if found.storage is Storage.PALETTE and space.encoding is Encoding.IDS:
+    if found.storage is Storage.PALETTE and space.encoding is Encoding.IDS and not space.instances:
         return replace(space, encoding=Encoding.PALETTE)
     return space
+
+
+def _unknown(space: LabelSpace, found: Evidence) -> dict[str, float]:
+    """Shares of the values that the space does not know, the most frequent first."""
+    if (found.storage is Storage.COLOURS) != (space.encoding is Encoding.COLOURS):
+        return {}  # palettes as colours: what the files hold was not gathered in this form
+    values = [value for value in found.shares if space.table[value] == UNKNOWN]
+    values.sort(key=lambda value: -found.shares[value])
+    return {value_word(value, space): found.shares[value] for value in values}

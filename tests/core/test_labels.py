@@ -217,7 +217,9 @@ def test_instances_are_read_as_their_class(factor, values):
 def test_a_radius_reads_what_is_near_as_the_nearest():
     numbers = make(2, values={50: 0, 90: 1}, radius=8)
     assert [int(numbers.table[v]) for v in (41, 42, 58, 59, 83, 98)] == [UNKNOWN, 0, 0, UNKNOWN, 1, 1]
-    colours = make(2, encoding=Encoding.COLOURS, colours={(200, 0, 0): 0, (200, 20, 0): 1, (0, 0, 0): IGNORE}, radius=12)
+    colours = make(
+        2, encoding=Encoding.COLOURS, colours={(200, 0, 0): 0, (200, 20, 0): 1, (0, 0, 0): IGNORE}, radius=12
+    )
     packed = [0xC80900, 0xC80B00, 0xD30000, 0xC80021, 0x050505]  # 9, 11 and 11 away; 33 away; near the ignored black
     assert colours.table[packed].tolist() == [0, 1, 0, UNKNOWN, IGNORE]
 

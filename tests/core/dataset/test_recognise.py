@@ -75,9 +75,15 @@ def test_grey_saved_as_rgb_counts_as_numbers(tmp_path):
 def test_binary_masks_also_with_smooth_edges(tmp_path):
     sharp = areas([0, 255], side=128)
     for array in (sharp, np.array(Image.fromarray(sharp).filter(ImageFilter.GaussianBlur(1.2)))):
-        found = recognise(save(tmp_path, array))
-        assert found.space == built_in("binary")
+        (path,) = save(tmp_path, array)
+        found = recognise([path])
+        assert found.space.classes == built_in("binary").classes
         assert "0 and 255" in found.explanation
+        label = read_label(path, found.space)
+        assert (label[sharp == 0] != 1).all()
+        assert (label[sharp == 255] != 0).all()
+        assert np.mean(label == IGNORE) < 0.03
+        assert found.unknown == {}  # what lies between is ignored, and this is said
 
 
 def test_one_bit_masks(tmp_path):
@@ -250,6 +256,183 @@ def test_solid_means_equal_to_all_eight_neighbours(height, width, seed):
         if len(np.unique(values[y - 1 : y + 2, x - 1 : x + 2])) == 1
     ]
     assert sorted(solid_values(values).tolist()) == sorted(by_hand) or min(values.shape) < 3
+
+
+# Strays --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strays", [{254: 1}, {1: 1}, {254: 1, 127: 2, 3: 1}, {v: 1 for v in range(1, 255, 3)}])
+@pytest.mark.parametrize("num_files", [1, 12])
+def test_strays_do_not_destroy_binary_masks(tmp_path, strays, num_files):
+    arrays = [areas([0, 255], side=100) for _ in range(num_files)]
+    position = 0
+    for value, count in strays.items():
+        for _ in range(count):
+            arrays[0][position % 97, position % 89] = value
+            position += 7
+    paths = save(tmp_path, *arrays)
+    found = recognise(paths)
+    assert found.space.classes == ("background", "foreground")
+    label = read_label(paths[0], found.space)
+    assert label[50, 80] == 1  # 255 is the object
+    assert label[50, 10] == 0
+    assert len(strays) > 4 or "Stray values are ignored: " in found.explanation
+    assert len(strays) > 1 or f"{next(iter(strays))} (" in found.explanation
+
+
+def test_a_stray_does_not_add_classes_up_to_it(tmp_path):
+    arrays = [areas([0, 1, 2, 255], side=100) for _ in range(3)]
+    arrays[1][7, 7] = 77
+    found = recognise(save(tmp_path, *arrays))
+    assert found.space.classes == ("class 0", "class 1", "class 2")
+    assert found.space.table[77] == IGNORE
+    assert "77 (0.0033 % of the pixels, in 1 of 3 files)" in found.explanation
+
+
+def test_a_value_in_many_files_is_a_class_though_it_is_rare(tmp_path):
+    arrays = [areas([0, 1], side=100) for _ in range(5)]
+    for array in arrays:
+        array[3:6, 3:6] = 2
+    assert recognise(save(tmp_path, *arrays)).space.num_classes == 3
+
+
+@pytest.mark.parametrize("small", [[1, 2, 3, 4, 5, 6], [1]])
+def test_sparse_ids_beside_much_255_stay_ids(tmp_path, small):
+    label = areas([0, 255, 255], side=120)
+    for i, value in enumerate(small):
+        label[4 + 10 * i, 3:30] = value  # scribbles, one pixel wide
+        label[6 + 10 * i, 3:30] = value
+    found = recognise(save(tmp_path, label, label))
+    assert found.space.num_classes == 1 + len(small)
+    assert found.space.table[255] == IGNORE
+
+
+# Instances -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "factor", "classes"),
+    [
+        ([0, 1792, 2816, 2817, 2818, 6656, 6657], 256, {0, 7, 11, 26}),
+        ([3328, 3329, 3330, 256, 257, 512], 256, {1, 2, 13}),
+        ([7, 8, 24000, 24001, 26000, 26001, 26002], 1000, {7, 8, 24, 26}),
+        ([1, 2, 5001, 5002, 5003], 1000, {1, 2, 5}),
+    ],
+)
+def test_instances_are_decoded_to_classes(tmp_path, values, factor, classes):
+    label = np.repeat(np.array(values, np.uint16)[None], 30, axis=0).repeat(6, axis=1)
+    (path,) = save(tmp_path, label)
+    found = recognise([path])
+    assert found.space.instances == factor
+    assert f"class × {factor} + instance" in found.explanation
+    read = read_label(path, found.space)
+    parts = np.where(label >= factor, label // factor, label if factor == 1000 else 0)
+    for one in classes:
+        assert len(np.unique(read[parts == one])) == 1, "one class, one id"
+
+
+def test_cityscapes_instances_by_name(tmp_path):
+    label = np.repeat(np.array([7, 11, 26000, 26001], np.uint16)[None], 9, axis=0).repeat(9, axis=1)
+    found = recognise(save(tmp_path, label, names="{}_gtFine_instanceIds.png"))
+    assert found.space.classes == built_in("cityscapes_ids").classes
+    assert found.space.classes[read_label(tmp_path / "0_gtFine_instanceIds.png", found.space)[4, 30]] == "car"
+
+
+@pytest.mark.parametrize("values", [[1000, 2000], [300, 700, 9000], [*range(0, 300, 60)], [256, 300, 500]])
+def test_other_large_numbers_are_not_taken_for_instances(tmp_path, values):
+    label = np.repeat(np.array(values, np.uint16)[None], 30, axis=0).repeat(6, axis=1)
+    assert recognise(save(tmp_path, label)).space.instances == 0
+
+
+# Smoothed and compressed colours -------------------------------------------------------------------
+
+
+def test_jpeg_labels_are_refused_unless_a_radius_says_otherwise(tmp_path):
+    colours = [(128, 64, 128), (70, 70, 70), (107, 142, 35)]
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    path = folder / "a.jpg"
+    Image.fromarray(paint(areas([0, 1, 2], side=96), colours)).save(path, quality=85)
+    with pytest.raises(LabelSpaceError, match="The labels are JPEGs .* radius = 24"):
+        recognise([path])
+    rows = "".join(f'[[classes]]\nname = "c{i}"\ncolour = {list(c)}\n' for i, c in enumerate(colours))
+    own = folder / "label_space.toml"
+    own.write_text(f'encoding = "colours"\n{rows}')
+    with pytest.raises(LabelSpaceError, match="radius = 24"):
+        resolve_space("auto", [path])
+    own.write_text(f'encoding = "colours"\nradius = 24\n{rows}')
+    label = read_label(path, resolve_space("auto", [path]).space)
+    assert np.mean(label == areas([0, 1, 2], side=96)) > 0.9
+
+
+def test_jpegs_among_other_labels_do_not_change_what_is_recognised(tmp_path):
+    paths = save(tmp_path, *[areas([0, 1, 2])] * 3)
+    Image.fromarray(areas([0, 1, 2]) * 3).save(tmp_path / "z.jpg")
+    assert recognise([*paths, tmp_path / "z.jpg"]).space.num_classes == 3
+
+
+def test_colours_that_were_jpegs_once_are_found_by_mass(tmp_path):
+    colours = [(128, 64, 128), (70, 70, 70), (107, 142, 35), (0, 0, 142)]
+    ids = areas([0, 1, 2, 3], side=160)
+    Image.fromarray(paint(ids, colours)).save(tmp_path / "x.jpg", quality=80)
+    (path,) = save(tmp_path / "png", np.array(Image.open(tmp_path / "x.jpg")))
+    found = recognise([path])
+    assert found.space.num_classes == 4
+    for colour in colours:
+        assert min(np.abs(np.subtract(colour, own)).max() for own in found.space.colours) <= 3
+    label = read_label(path, found.space)
+    assert np.mean(label == IGNORE) < 0.1
+    assert "count as the nearest class" in found.explanation
+
+
+def test_the_users_own_space_wins_over_what_the_files_look_like(tmp_path):
+    noise = np.random.default_rng(1).integers(0, 256, (200, 200, 3), np.uint8)
+    noise[:100] = (200, 0, 0)
+    (path,) = save(tmp_path / "labels", noise)
+    with pytest.raises(LabelSpaceError, match="photographs"):
+        recognise([path])
+    (tmp_path / "labels/label_space.toml").write_text(
+        'encoding = "colours"\nignore_others = true\n[[classes]]\nname = "a"\ncolour = [200, 0, 0]\n'
+    )
+    found = resolve_space("auto", [path])
+    assert found.space.classes == ("a",)
+    assert (read_label(path, found.space)[:100] == 0).all()
+
+
+CHANNEL = st.sampled_from([0, 60, 120, 180, 240])
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.lists(st.tuples(CHANNEL, CHANNEL, CHANNEL), min_size=2, max_size=7, unique=True).filter(
+        lambda colours: any(len(set(colour)) > 1 for colour in colours)
+    ),
+    st.floats(0.4, 1.2),
+    st.randoms(),
+)
+def test_any_palette_with_smoothed_edges_is_recovered_by_mass(tmp_path_factory, colours, blur, random):
+    random.shuffle(colours)
+    ids = np.arange(len(colours)).repeat(40)[None].repeat(120, axis=0)
+    smooth = Image.fromarray(paint(ids, colours)).filter(ImageFilter.GaussianBlur(blur))
+    (path,) = save(tmp_path_factory.mktemp("smooth"), np.array(smooth))
+    found = recognise([path])
+    assert sorted(found.space.colours) == sorted(colours)
+    label = read_label(path, found.space)
+    middle = ids % 1 == 0
+    middle[:, [x for x in range(ids.shape[1]) if x % 40 < 6 or x % 40 > 33]] = False
+    expected = np.array([found.space.colours[colour] for colour in colours])[ids]
+    assert (label[middle] == expected[middle]).all()
+
+
+# Unknown values ------------------------------------------------------------------------------------
+
+
+def test_unknown_values_of_a_stated_space_are_told_with_their_share(tmp_path):
+    paths = save(tmp_path / "labels", areas([3, 5, 7, 7]))
+    (tmp_path / "label_space.toml").write_text(OWN)
+    found = resolve_space("auto", paths)
+    assert found.unknown == {"7": pytest.approx(0.5)}
+    assert found.unknown_share == pytest.approx(0.5)
 
 
 # A stated label space ------------------------------------------------------------------------------
