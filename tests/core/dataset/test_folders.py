@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.dataset import folders, names
+from core.dataset import names
 from core.dataset.folders import Scan, Severity, scan
+from core.dataset.matching import match
+from core.dataset.walking import File
 
 
 def touch(root: Path, *files: str) -> Path:
@@ -132,7 +134,7 @@ def test_nothing_pairs(tmp_path):
     found = scan(touch(tmp_path / "i", "a.png"), touch(tmp_path / "l", "b.png"))
     assert codes(found) == ["no_pairs"]
     assert found.problems[0].severity is Severity.ERROR
-    assert "'a' stands against 'b'" in found.problems[0].message
+    assert "a.png stands against b.png" in found.problems[0].message
 
 
 def test_hidden_and_system_files_are_passed_over(tmp_path):
@@ -219,10 +221,10 @@ class _Place(str):
 def test_one_name_in_many_folders_is_not_compared_with_each(monkeypatch):
     """A folder per image, and labels elsewhere: all images have one name, and so have all labels."""
     num = 300
-    images = [folders._File(f"image-{i}/", "view", ".png", f"i/{i}") for i in range(num)]
-    labels = [folders._File(_Place(f"label-{i}/"), "view_mask", ".png", f"l/{i}") for i in range(num)]
+    images = [File(f"image-{i}/", "view", ".png", f"i/{i}") for i in range(num)]
+    labels = [File(_Place(f"label-{i}/"), "view_mask", ".png", f"l/{i}") for i in range(num)]
     monkeypatch.setattr(_Place, "hashed", 0)
-    assert folders._match(images, labels) == {}
+    assert match(images, labels) == {}
     assert _Place.hashed < 10 * num  # comparing each with each would be 90,000
 
 
@@ -258,7 +260,7 @@ def test_a_folder_that_cannot_be_listed(tmp_path, monkeypatch):
             raise PermissionError(13, "Permission denied", folder)
         return real(folder)
 
-    monkeypatch.setattr("core.dataset.folders.os.scandir", refuse)
+    monkeypatch.setattr("core.dataset.walking.os.scandir", refuse)
     found = scan(root)
     assert codes(found) == ["folder_unreadable"]
     assert found.problems[0].paths == (root / "shut",)

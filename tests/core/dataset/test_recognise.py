@@ -261,7 +261,7 @@ def test_solid_means_equal_to_all_eight_neighbours(height, width, seed):
 # Strays --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("strays", [{254: 1}, {1: 1}, {254: 1, 127: 2, 3: 1}, {v: 1 for v in range(1, 255, 3)}])
+@pytest.mark.parametrize("strays", [{254: 1}, {1: 1}, {254: 1, 127: 2, 3: 1}, dict.fromkeys(range(1, 255, 3), 1)])
 @pytest.mark.parametrize("num_files", [1, 12])
 def test_strays_do_not_destroy_binary_masks(tmp_path, strays, num_files):
     arrays = [areas([0, 255], side=100) for _ in range(num_files)]
@@ -353,7 +353,7 @@ def test_jpeg_labels_are_refused_unless_a_radius_says_otherwise(tmp_path):
     folder.mkdir()
     path = folder / "a.jpg"
     Image.fromarray(paint(areas([0, 1, 2], side=96), colours)).save(path, quality=85)
-    with pytest.raises(LabelSpaceError, match="The labels are JPEGs .* radius = 24"):
+    with pytest.raises(LabelSpaceError, match=r"The labels are JPEGs .* radius = 24"):
         recognise([path])
     rows = "".join(f'[[classes]]\nname = "c{i}"\ncolour = {list(c)}\n' for i, c in enumerate(colours))
     own = folder / "label_space.toml"
