@@ -190,8 +190,18 @@ def _match(
     if len(pages) == len(found.images) == len(label_pages) == len(found.labels) == 1 and not matches:
         return {found.images[0].path: [found.labels[0]]}, None  # one stack on each side, whatever they are called
     inferred = inference.infer(images, labels, rest=bool(matches))
+    if matches and images and labels and not inferred.matches:
+        inferred = _explains_all(found, matches)
     found.problems += [inferred.problem] if inferred.problem else []
     return {**matches, **inferred.matches}, inferred.rule
+
+
+def _explains_all(found: _Both, matches: Matches) -> inference.Inferred:
+    """An explanation of all names that agrees with what the usual conventions pair; it may explain a single file more."""
+    whole = inference.infer(found.images, found.labels)
+    agrees = all(whole.matches.get(path) == labels for path, labels in matches.items())
+    complete = len(whole.matches) == min(len(found.images), len(found.labels))
+    return whole if agrees and complete else inference.Inferred()
 
 
 # Words ---------------------------------------------------------------------------------------------

@@ -64,6 +64,11 @@ class Rule:
         """Whether an image's whole name, as it is, is the id."""
         return self.image == Affixes() and not self.padded
 
+    @property
+    def cuts_numbers(self) -> bool:
+        """Whether ids begin or end within what may be a number of a name."""
+        return any(part.head[-1:].isdigit() or part.tail[:1].isdigit() for part in (self.image, self.label))
+
     def name(self, stem: str) -> str:
         folded = names.fold(stem)
         return _ZEROS.sub("", folded) if self.padded else folded
@@ -87,7 +92,9 @@ def infer(images: Sequence[File], labels: Sequence[File], *, rest: bool = False)
     if not images or not labels:
         return Inferred()
     results = [_pair(images, labels, rule) for rule in _rules(images, labels)]
-    results.sort(key=lambda one: (-len(one.pairs), one.cuts_words, one.rule.padded, _length(one.rule)))
+    results.sort(
+        key=lambda one: (-len(one.pairs), one.cuts_words, one.rule.cuts_numbers, one.rule.padded, _length(one.rule))
+    )
     smaller, larger = sorted((len(images), len(labels)))
     share = LEAST_SHARE_OF_REST if rest else LEAST_SHARE
     good = [
