@@ -195,7 +195,7 @@ def test_classes_can_be_merged_ignored_and_left_out_of_the_mean(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (MERGING.replace('merge = "road"', 'merge = "raod"'), "Did you mean 'road'"),
+        (MERGING.replace('merge = "road"', 'merge = "raod"'), "Did you mean road"),
         ('[[classes]]\nname = "a"\nignore = true', "at least one must be left"),
         ('[[classes]]\nname = "a"\nignore = 1', "true or false"),
         ('instances = 100\n[[classes]]\nname = "a"', "256 or 1000"),
