@@ -15,6 +15,7 @@ from pathlib import Path
 
 from core.commands import data, installation, models, train
 from core.commands.output import FAILED, INTERRUPTED, CommandError
+from core.configuration.choices import Precision
 from core.configuration.paths import DataRoot, parse_data_root
 from core.configuration.settings import presets, settings
 from core.errors import ConfigError, RunError
@@ -103,6 +104,8 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--labels", type=Path, required=True, metavar="D")
     evaluate.add_argument("--label-space", default="auto", metavar="NAME|TOML", help="how to read the labels")
     evaluate.add_argument("--classes", metavar="a,b,c", help="classes to average over")
+    _device(evaluate)
+    _inference(evaluate)
     _json(evaluate)
 
     predict = command("predict", models.predict, "segment an image, a folder or a video file")
@@ -113,6 +116,8 @@ def build_parser() -> argparse.ArgumentParser:
     for name in ("ids", "colours", "overlay"):
         kind.add_argument(f"--{name}", dest="kind", action="store_const", const=name)
     predict.set_defaults(kind="ids")
+    _device(predict)
+    _inference(predict)
 
     export = command(
         "export", models.export, "write a model's weights for use elsewhere, each file reloaded and compared"
@@ -124,11 +129,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--images", type=Path, metavar="D", help="images to compare on (default: the run's target images)"
     )
     _data_root(export)
+    _device(export)
     _json(export)
 
     bench = command("bench", installation.bench, "seconds per step and where they go")
     bench.add_argument("--steps", type=_positive, default=10)
-    bench.add_argument("--device", default="auto")
+    _device(bench)
     bench.add_argument(
         "--only", default="", metavar="TEXT", help="the configuration of this name, or those whose name holds it"
     )
@@ -153,6 +159,28 @@ def _root(text: str) -> DataRoot:
         return parse_data_root(text)
     except ConfigError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda|cuda:1|mps", help="where the network runs")
+
+
+def _inference(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a prediction: those that decide its memory and its speed."""
+    precisions = [precision.value for precision in Precision]
+    parser.add_argument("--precision", choices=precisions, default="auto", help="auto: bf16 on CUDA cards that have it")
+    parser.add_argument(
+        "--window",
+        type=_window,
+        metavar="PX|HEIGHTxWIDTH",
+        help="predict by a sliding window of this size, for images that do not fit the memory whole",
+    )
+    parser.add_argument("--batch", type=_positive, default=4, metavar="N", help="images or windows at a time (4)")
+
+
+def _window(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    return _positive(height), _positive(width or height)
 
 
 def _positive(text: str) -> int:

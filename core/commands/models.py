@@ -25,17 +25,24 @@ def _load(arguments: argparse.Namespace) -> Any:
         raise CommandError(str(error)) from error
 
 
-def _predictor(model: Any) -> Any:
+def _predictor(model: Any, arguments: argparse.Namespace) -> Any:
+    """Predict with a model on the device and with the options that were asked for."""
+    from core.configuration.choices import Precision
     from core.evaluation.predictor import Predictor
-    from core.networks.device import choose_device
+    from core.networks.device import choose_device, resolve_precision, set_float32_policy
 
-    return Predictor(model.segmenter, device=choose_device()[0])
+    device, reason = choose_device(arguments.device)
+    precision = resolve_precision(Precision(arguments.precision), device)
+    set_float32_policy(precision, device)
+    print(f"on {device} ({reason}), {precision.value}", file=sys.stderr)
+    return Predictor(model.segmenter, device, arguments.window, batch_size=arguments.batch, precision=precision)
 
 
 def evaluate(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     from core.commands.progress import bar
     from core.dataset.folders import scan
     from core.evaluation.metrics import miou_over
+    from core.evaluation.predictor import PredictionError
     from core.evaluation.scoring import evaluate
 
     model = _load(arguments)
@@ -46,8 +53,12 @@ def evaluate(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> 
     chosen = [name.strip() for name in arguments.classes.split(",")] if arguments.classes else None
     if chosen and (unknown := [name for name in chosen if name not in model.classes]):
         parser.error(f"the model has no class {', '.join(unknown)}; its classes are {', '.join(model.classes)}")
-    with bar("evaluating", "images") as progress:
-        scores = evaluate(_predictor(model), pairs, space, progress=progress)
+    predictor = _predictor(model, arguments)
+    try:
+        with bar("evaluating", "images") as progress:
+            scores = evaluate(predictor, pairs, space, progress=progress)
+    except PredictionError as error:
+        raise CommandError(str(error)) from error
     result = scores.to_json()
     if chosen:
         over = miou_over(scores, chosen)
@@ -93,12 +104,10 @@ def predict(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> i
     from core.evaluation.predictor import PredictionError
 
     model = _load(arguments)
-    kind = OutputKind(arguments.kind)
+    kind, predictor = OutputKind(arguments.kind), _predictor(model, arguments)
     try:
         with bar("predicting", "images") as progress:
-            outcome = predict_path(
-                _predictor(model), arguments.input, arguments.output, kind, model.palette, progress=progress
-            )
+            outcome = predict_path(predictor, arguments.input, arguments.output, kind, model.palette, progress=progress)
     except (PredictionError, OSError) as error:
         raise CommandError(str(error)) from error
     for problem in outcome.problems:
@@ -110,6 +119,7 @@ def predict(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> i
 def export(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     from core.commands.progress import bar
     from core.export.bundle import ExportError, Format, export
+    from core.networks.device import choose_device
     from core.runs.folder import RunFolder
 
     try:
@@ -123,7 +133,15 @@ def export(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> in
     images = _comparison_images(arguments, config)
     try:
         with bar("exporting", "parts") as progress:
-            report = export(model, arguments.out, formats, images, progress=progress, config=config)
+            report = export(
+                model,
+                arguments.out,
+                formats,
+                images,
+                progress=progress,
+                config=config,
+                device=choose_device(arguments.device)[0],
+            )
     except ExportError as error:
         raise CommandError(str(error)) from error
     if arguments.json:

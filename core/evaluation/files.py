@@ -127,7 +127,7 @@ class _Job:
             try:
                 image = read_image(image_path)
             except (ReadError, OSError) as error:
-                report(problems.append, "unreadable", f"{error} It is left out.", image_path)
+                report(problems.append, Warned("unreadable", f"{error} It is left out.", image_path))
             else:
                 written += self._write(image, target, problems)
             self.progress(done, len(tasks))
@@ -186,7 +186,7 @@ class _Job:
         """Predict an image and write the PNG, unless something of others stands there. Whether it was written."""
         if target.exists() and not _is_ours(target):
             message = f"{target} was not written by this program and is left as it is; choose another folder."
-            report(problems.append, "not_overwritten", message, target)
+            report(problems.append, Warned("not_overwritten", message, target))
             return False
         information = PngInfo()
         information.add_text(*_MARK)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from core.events import Scores
 from core.labels import IGNORE
+from core.method.transfer import to_device
 
 
 class ConfusionMatrix:
@@ -65,7 +66,9 @@ class ConfusionMatrix:
 
     def _flat(self, ids: np.ndarray | Tensor) -> Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(ids)) if isinstance(ids, np.ndarray) else ids
-        return tensor.detach().to(self._counts.device, torch.int64).flatten()
+        return (
+            to_device(tensor.detach(), self._counts.device).to(torch.int64).flatten()
+        )  # sent as it is: 8 bytes on the device
 
 
 def iou_per_class(matrix: np.ndarray) -> np.ndarray:

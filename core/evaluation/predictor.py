@@ -1,4 +1,4 @@
-"""Predictions for images of any size, whole or by a sliding window.
+"""Predict images of any size, whole or by a sliding window.
 
 Shapes: B windows, C classes, H × W pixels of the image.
 """
@@ -16,23 +16,24 @@ from torch import Tensor
 
 from core.configuration.choices import Precision
 from core.memory import is_out_of_memory
+from core.method.transfer import to_device
 from core.networks.device import autocast, resolve_precision
 from core.networks.hrda import Hrda
 from core.networks.segmenter import Segmenter, resize
 
 
 class PredictionError(RuntimeError):
-    """A prediction that cannot be made. The message says what to do instead."""
+    """Raised when a prediction cannot be made. The message says what to do instead."""
 
 
 class Predictor:
-    """Predicts with a segmenter, always in eval mode; the mode it finds is put back after each call.
+    """Predict with a segmenter, always in evaluation mode. After each call the segmenter has its former mode again.
 
     Args:
-        window: (height, width) in pixels of a sliding window; None takes each image whole.
-        overlap: share of a window that the next one covers again, 0 ≤ overlap < 1.
+        window: (height, width) in pixels of a sliding window. None: each image goes through the network whole.
+        overlap: share of a window that the next window covers again, 0 ≤ overlap < 1.
         batch_size: windows, or images of one size, that go through the network together.
-        precision: bf16 autocasts; auto does so on CUDA cards that have it. Logits are float32 in any case.
+        precision: bf16 autocasts, and auto does so on CUDA cards that have it. Logits are always float32.
     """
 
     def __init__(
@@ -58,36 +59,36 @@ class Predictor:
         self._autocast = autocast(resolve_precision(precision, self.device), self.device)
 
     def logits(self, image: np.ndarray) -> Tensor:
-        """Logits (C, H, W) float32 on the device, of an RGB image (H, W, 3) uint8.
+        """Return logits (C, H, W) float32 on the device, of an RGB image (H, W, 3) uint8.
 
         Raises:
-            ValueError: no such array.
-            PredictionError: the device's memory does not suffice.
+            ValueError: the array is not an image.
+            PredictionError: the device has too little memory.
         """
         return self.logits_of(self.pixels([image]))[0]
 
     def predict(self, image: np.ndarray) -> np.ndarray:
-        """Class ids (H, W) uint8. Raises as `logits` does."""
+        """Return class ids (H, W) uint8. Raises as `logits` does."""
         return self.ids([image])[0].cpu().numpy()
 
     def ids(self, images: Sequence[np.ndarray]) -> Tensor:
-        """Class ids (B, H, W) uint8 on the device, of images of one size. Raises as `logits` does."""
+        """Return class ids (B, H, W) uint8 on the device, of images of one size. Raises as `logits` does."""
         pixels_BCHW = self.pixels(images)
-        # One by one where windows slide: the logits of a single whole image are held, whatever the number of images.
+        # One by one with a sliding window: only one image's logits are in memory, whatever the number of images.
         parts = pixels_BCHW.split(1) if self._slides(pixels_BCHW) else (pixels_BCHW,)
         return torch.cat([self.logits_of(part).argmax(1).to(torch.uint8) for part in parts])
 
     def pixels(self, images: Sequence[np.ndarray]) -> Tensor:
-        """Normalised pixels (B, 3, H, W) float32 on the device, of images of one size. Raises as `logits` does."""
+        """Return normalised pixels (B, 3, H, W) float32 on the device, of images of one size. Raises as `logits` does."""
         for image in images:
             if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or min(image.shape) < 1:
                 raise ValueError(f"an image must be (H, W, 3) uint8, not {image.shape} {image.dtype}")
         with self._memory_in_words(images[0].shape[0], images[0].shape[1]):
-            pixels_BHWC = torch.from_numpy(np.stack(images)).to(self.device)
+            pixels_BHWC = to_device(np.stack(images), self.device)
             return self.segmenter.normalisation.apply(pixels_BHWC.permute(0, 3, 1, 2).float().div(255))
 
     def logits_of(self, pixels_BCHW: Tensor) -> Tensor:
-        """Logits (B, C, H, W) float32 of normalised pixels on the device. Raises PredictionError as `logits` does."""
+        """Return logits (B, C, H, W) float32 of normalised pixels on the device. Raises PredictionError as `logits` does."""
         with self._memory_in_words(pixels_BCHW.shape[-2], pixels_BCHW.shape[-1]), self._inference():
             if self._slides(pixels_BCHW):
                 return torch.stack([self._slide(pixels_CHW) for pixels_CHW in pixels_BCHW])
@@ -98,12 +99,12 @@ class Predictor:
         return self.window is not None and any(side > most for side, most in zip(sides, self.window, strict=True))
 
     def _forward(self, pixels_BCHW: Tensor) -> Tensor:
-        """Logits float32 at the network's own resolution."""
+        """Return float32 logits at the network's own resolution."""
         with self._autocast():
             return self.segmenter(pixels_BCHW).float()
 
     def _slide(self, pixels_CHW: Tensor) -> Tensor:
-        """Blend windows into one sum: the memory is that of the image and of one batch, however many windows there are."""
+        """Blend windows into one sum. It needs the memory of one image and one batch, however many windows there are."""
         assert self.window is not None
         H, W = pixels_CHW.shape[-2:]
         h, w = min(self.window[0], H), min(self.window[1], W)
@@ -122,7 +123,7 @@ class Predictor:
         return total_CHW
 
     def _ramp(self, side: int) -> Tensor:
-        """Weight (side,) of a window's pixels: falls evenly to its borders, where it knows the least, never to 0."""
+        """Return the weights (side,) of a window's pixels: they fall to the borders, where it knows least, but never to 0."""
         position = torch.arange(side, device=self.device) + 0.5
         return torch.minimum(position, side - position) / (side / 2)
 
@@ -140,9 +141,15 @@ class Predictor:
             if not is_out_of_memory(error):
                 raise
             raise PredictionError(
-                f"{self.device} has too little memory for an image of {width} × {height} pixels; "
-                "use a sliding window or a smaller one, or the CPU."
+                f"{self.device} has too little memory for an image of {width} × {height} pixels. "
+                f"{self._remedy(height, width)}"
             ) from error
+
+    def _remedy(self, height: int, width: int) -> str:
+        """Say what needs less memory, with the options of the command line."""
+        kind, side = ("smaller", min(self.window)) if self.window else ("sliding", min(height, width, 1024))
+        cpu = "" if self.device.type == "cpu" else ", or the CPU (--device cpu)"
+        return f"Use a {kind} window, one at a time (--window {max(64, side // 2)} --batch 1){cpu}."
 
     @contextmanager
     def _inference(self) -> Iterator[None]:
@@ -168,7 +175,7 @@ def _batches(corners: Iterator[tuple[int, int]], size: int) -> Iterator[list[tup
 
 
 def _starts(length: int, side: int, overlap: float) -> list[int]:
-    """First pixels of windows that cover a side evenly, with at least this overlap."""
+    """Return the first pixels of windows that cover a side evenly, with at least this overlap."""
     if length <= side:
         return [0]
     step = max(1, int(side * (1 - overlap)))

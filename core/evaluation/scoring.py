@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from core.evaluation.metrics import ConfusionMatrix
 from core.evaluation.predictor import Predictor
 from core.events import Scores, Warned
 from core.labels import LabelSpace
+from core.loading.prefetch import Prefetcher, default_threads
 
 Progress = Callable[[int, int], None]  # done, total
 Cancelled = Callable[[], bool]
@@ -32,57 +32,100 @@ def evaluate(
 ) -> Scores:
     """Score predictions against labels, in percent, at the labels' full size.
 
-    Pairs without a label are passed over; one that cannot be read, or whose sizes differ, is reported and left out.
-    When cancelled, the scores are those of the pairs so far; without any pair they are NaN.
+    Raises as `evaluate_all` does, and takes the same arguments for one model.
+    """
+    return evaluate_all([predictor], pairs, space, progress, cancelled, on_problem)[0]
+
+
+def evaluate_all(
+    predictors: Sequence[Predictor],
+    pairs: Sequence[Pair],
+    space: LabelSpace,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+    on_problem: OnProblem | None = None,
+) -> list[Scores]:
+    """Score several models on the same images, each image read once and ahead of the models.
+
+    Pairs without a label are not counted. A pair that cannot be read, or whose sizes differ, is reported and left out.
+    After a cancellation the scores are those of the pairs so far; without any pair they are NaN.
 
     Raises:
-        ValueError: the label space has another number of classes than the model.
+        ValueError: the label space has another number of classes than a model.
         PredictionError: the device's memory does not suffice.
     """
-    if space.num_classes != predictor.segmenter.num_classes:
-        raise ValueError(
-            f"The labels have {space.num_classes} classes, the model {predictor.segmenter.num_classes}: "
-            "choose the label space that the model was trained with."
-        )
-    matrix = ConfusionMatrix(space.num_classes, predictor.device)
+    for predictor in predictors:
+        if space.num_classes != predictor.segmenter.num_classes:
+            raise ValueError(
+                f"The labels have {space.num_classes} classes, the model {predictor.segmenter.num_classes}: "
+                "choose the label space that the model was trained with."
+            )
+    counts = _Counts(predictors, space)
     labelled = [pair for pair in pairs if pair.label is not None]
-    waiting: list[tuple[np.ndarray, np.ndarray]] = []
-    for done, pair in enumerate(labelled, start=1):
-        if cancelled is not None and cancelled():
-            break
-        if (sample := _read_pair(pair, space, on_problem)) is not None:
-            if waiting and waiting[0][0].shape != sample[0].shape:
-                _score(predictor, matrix, waiting)
-            waiting.append(sample)
-        if len(waiting) == predictor.batch_size:
-            _score(predictor, matrix, waiting)
-        if progress is not None:
-            progress(done, len(labelled))
-    if waiting:
-        _score(predictor, matrix, waiting)
-    return matrix.scores(space.classes)
+    _ = space.table  # cached here, before several threads ask for it at once
+    with Prefetcher(lambda pair: _read_pair(pair, space), labelled, default_threads()) as samples:
+        for done in range(1, len(labelled) + 1):
+            if cancelled is not None and cancelled():
+                break
+            sample = next(samples)
+            if isinstance(sample, Warned):
+                report(on_problem, sample)
+            else:
+                counts.add(*sample)
+            if progress is not None:
+                progress(done, len(labelled))
+    return counts.scores()
 
 
-def _score(predictor: Predictor, matrix: ConfusionMatrix, waiting: list[tuple[np.ndarray, np.ndarray]]) -> None:
-    """Count the waiting samples, all of one size, and forget them."""
-    matrix.update(np.stack([label for _, label in waiting]), predictor.ids([image for image, _ in waiting]))
-    waiting.clear()
+class _Counts:
+    """Collects images of one size until a batch is full, and counts what each model predicts for them."""
+
+    def __init__(self, predictors: Sequence[Predictor], space: LabelSpace) -> None:
+        self._predictors = predictors
+        self._classes = space.classes
+        self._matrices = [ConfusionMatrix(space.num_classes, predictor.device) for predictor in predictors]
+        self._together = min(predictor.batch_size for predictor in predictors)
+        self._images: list[np.ndarray] = []
+        self._labels: list[np.ndarray] = []
+
+    def add(self, image: np.ndarray, label: np.ndarray) -> None:
+        if self._images and self._images[0].shape != image.shape:
+            self._count()
+        self._images.append(image)
+        self._labels.append(label)
+        if len(self._images) == self._together:
+            self._count()
+
+    def _count(self) -> None:
+        labels = np.stack(self._labels)
+        for predictor, matrix in zip(self._predictors, self._matrices, strict=True):
+            matrix.update(labels, predictor.ids(self._images))
+        self._images, self._labels = [], []
+
+    def scores(self) -> list[Scores]:
+        """Count what is left and return the scores of each model. Waits for the device."""
+        if self._images:
+            self._count()
+        return [matrix.scores(self._classes) for matrix in self._matrices]
 
 
-def _read_pair(pair: Pair, space: LabelSpace, on_problem: OnProblem | None) -> tuple[np.ndarray, np.ndarray] | None:
+def _read_pair(pair: Pair, space: LabelSpace) -> tuple[np.ndarray, np.ndarray] | Warned:
+    """Read an image and its label, or say why they cannot be used. Called by the threads that read ahead."""
     assert pair.label is not None
     try:
         image, label = read_image(pair.image), read_label(pair.label, space)
     except (ReadError, OSError) as error:
-        return report(on_problem, "unreadable", f"{error} It is left out.", pair.image)
+        return Warned("unreadable", f"{error} It is left out.", pair.image)
     if image.shape[:2] != label.shape:
         sizes = f"{image.shape[1]} × {image.shape[0]}", f"{label.shape[1]} × {label.shape[0]}"
-        message = f"{pair.image} is {sizes[0]} pixels, its label {sizes[1]}. It is left out."
-        return report(on_problem, "size_mismatch", message, pair.image)
+        return Warned(
+            "size_mismatch", f"{pair.image} is {sizes[0]} pixels, its label {sizes[1]}. It is left out.", pair.image
+        )
     return image, label
 
 
-def report(on_problem: OnProblem | None, code: str, message: str, path: Path) -> None:
-    logger.warning("%s", message)
+def report(on_problem: OnProblem | None, problem: Warned) -> None:
+    """Log a problem, and pass it on where somebody listens."""
+    logger.warning("%s", problem.message)
     if on_problem is not None:
-        on_problem(Warned(code, message, path))
+        on_problem(problem)

@@ -84,6 +84,7 @@ def export(
     cancelled: Callable[[], bool] | None = None,
     config: RunConfig | None = None,
     scores: Scores | None = None,
+    device: str = "cpu",
 ) -> ExportReport:
     """Write a bundle; each model file is loaded again and compared with the network before it counts.
 
@@ -92,6 +93,8 @@ def export(
         progress: called with (done, total) steps of work.
         config: the configuration of the run, for run.toml.
         scores: the model's scores on labels, for the card.
+        device: where the network runs that the files are compared with, and the safetensors file. The other files are
+            compared on the CPU.
 
     Raises:
         ExportStoppedError: cancelled.
@@ -103,7 +106,7 @@ def export(
         check_onnx_packages()
     _refuse_foreign(out)
     partial = out.with_name(f".{out.name}.partial")
-    work = _Work(model, partial, tuple(dict.fromkeys(formats)), progress, cancelled)
+    work = _Work(model, partial, tuple(dict.fromkeys(formats)), device, progress, cancelled)
     try:
         shutil.rmtree(partial, ignore_errors=True)  # of an export that was interrupted
         partial.mkdir(parents=True)
@@ -126,12 +129,14 @@ class _Work:
         model: LoadedModel,
         folder: Path,
         formats: tuple[Format, ...],
+        device: str,
         progress: Callable[[int, int], None] | None,
         cancelled: Callable[[], bool] | None,
     ) -> None:
         self._model = model
         self._folder = folder
         self._formats = formats
+        self._device = device
         self._progress = progress
         self._cancelled = cancelled
         self._done = 0
@@ -146,7 +151,7 @@ class _Work:
         segmenter = self._model.segmenter
         card = {**model_card(segmenter, self._model.space), "title": self._model.title, "versions": versions()}
         write_atomic(self._folder / CARD, json.dumps(card, indent=1, ensure_ascii=False))
-        reference = open_segmenter(segmenter)
+        reference = open_segmenter(segmenter, self._device)
         program = trace(segmenter) if set(self._formats) - {Format.SAFETENSORS} else None
         parity = {}
         for form in self._formats:
@@ -173,7 +178,7 @@ class _Work:
     def _write_safetensors(self, path: Path) -> Run:
         try:
             write_weights(self._model.segmenter, path)
-            return open_segmenter(load_model(path).segmenter)
+            return open_segmenter(load_model(path).segmenter, self._device)
         except StoreError as error:
             raise ExportError(str(error)) from error
 

@@ -178,15 +178,15 @@ def open_pt2(path: Path) -> Run:
     return run
 
 
-def open_segmenter(segmenter: Segmenter) -> Run:
-    """The network itself, under the same contract: what the files are compared with."""
-    network = copy.deepcopy(segmenter).cpu().eval()
+def open_segmenter(segmenter: Segmenter, device: str = "cpu") -> Run:
+    """Run a copy of the network itself on a device, under the same contract: what the files are compared with."""
+    network = copy.deepcopy(segmenter).to(device).eval()
 
     def run(image: np.ndarray) -> np.ndarray:
-        pixels = torch.from_numpy(image)
+        pixels = torch.from_numpy(image).to(device)
         with torch.no_grad():
             logits = network(network.normalisation.apply(pixels))
-            return resize(logits, (pixels.shape[-2], pixels.shape[-1])).numpy()
+            return resize(logits, (pixels.shape[-2], pixels.shape[-1])).cpu().numpy()
 
     return run
 

@@ -41,9 +41,9 @@ class Judge:
         self._session.settle()
         found = self._session.models()
         worth = math.nan
-        for model in (Model.STUDENT,) if source else (Model.STUDENT, Model.TEACHER):
-            if self._session.listing.evaluation and model in found:
-                scores = self._session.evaluate(found[model])
+        if self._session.listing.evaluation:
+            models = [m for m in ((Model.STUDENT,) if source else (Model.STUDENT, Model.TEACHER)) if m in found]
+            for model, scores in zip(models, self._session.evaluate([found[m] for m in models]), strict=True):
                 name = Model.SOURCE if source else model
                 self.row[f"{name.value}_miou"] = scores.miou
                 self._keep("scores", name, scores.to_json())

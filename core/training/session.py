@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.configuration.choices import Precision, TeacherStatistics
 from core.configuration.config import RunConfig
@@ -23,7 +23,7 @@ from core.errors import RunError
 from core.evaluation.health import readable
 from core.evaluation.metrics import scores_of
 from core.evaluation.predictor import PredictionError, Predictor
-from core.evaluation.scoring import evaluate
+from core.evaluation.scoring import evaluate_all
 from core.events import Model, Phase, Scores, Warned
 from core.loading.counting import class_counts
 from core.loading.prefetch import default_threads
@@ -212,7 +212,7 @@ class Session:
             return
         self.settled = self.step
         for window in (None, self.config.training.crop_hw):
-            predictor = Predictor(self.teacher.network, self.compute.device, window, precision=self.compute.precision)  # type: ignore[arg-type]
+            predictor = self._predictor(self.teacher.network, window)
             try:
                 with self.teacher.settling(self.network, self.config.training.teacher_target_share):
                     for image in readable(self.listing.target, SETTLED_BY):
@@ -229,20 +229,20 @@ class Session:
             found[Model.TEACHER] = self.teacher.network  # type: ignore[assignment]
         return found
 
-    def evaluate(self, model: Segmenter) -> Scores:
-        """Score a model on the labelled target images, in evaluation mode; its mode is put back.
+    def evaluate(self, models: Sequence[Segmenter]) -> list[Scores]:
+        """Score models on the labelled target images, which are read once for all; their modes are put back.
 
         Each process takes its share of the images, and all get the scores of all.
         """
         space, share = self.listing.space, self.group.share
-        self.group.align([model])
+        self.group.align(models)
         pairs = self.listing.evaluation[share.rank :: share.world]
-        scores = None
+        found: list[Scores] = []
         # Several images at once may be too many where one is not, and a whole one too large where its crops are not.
         for window, together in ((None, EVALUATED_TOGETHER), (None, 1), (self.config.training.crop_hw, 1)):
-            predictor, short = Predictor(model, self.compute.device, window, batch_size=together), False
             try:
-                scores = evaluate(predictor, pairs, space, on_problem=self.warnings.append)
+                predictors = [self._predictor(model, window, together) for model in models]
+                found, short = evaluate_all(predictors, pairs, space, on_problem=self.warnings.append), False
             except PredictionError as error:
                 short = True
                 LOG.warning("not evaluated with window %s: %s", window, error)
@@ -253,10 +253,14 @@ class Session:
                 "The device has too little memory to evaluate the model beside the training. Lower training.batch_size or "
                 "training.crop_size, or leave data.target_labels empty."
             )
-        assert scores is not None
         if share.world == 1:
-            return scores
-        return scores_of(self.group.sum(np.array(scores.confusion)), space.classes)
+            return found
+        return [scores_of(self.group.sum(np.array(scores.confusion)), space.classes) for scores in found]
+
+    def _predictor(self, model: nn.Module, window: tuple[int, int] | None, together: int = 4) -> Predictor:
+        """Predict in the run's precision on its device."""
+        compute = self.compute
+        return Predictor(model, compute.device, window, batch_size=together, precision=compute.precision)  # type: ignore[arg-type]
 
     # Checkpoints -------------------------------------------------------------------------------
 

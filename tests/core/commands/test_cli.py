@@ -10,8 +10,10 @@ import time
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from core.commands.cli import COMMANDS, build_parser, main
+from core.evaluation.predictor import Predictor
 from core.runs.folder import RunFolder
 
 TINY = [
@@ -63,7 +65,9 @@ def test_adapt_help_lists_every_setting(capsys):
     [
         [], ["fly"], ["adapt"], ["adapt", "a.toml", "--resume", "b"], ["adapt", "a.toml", "--set", "mask.block_size"],
         ["adapt", "a.toml", "--set", "data.fliip=true"], ["export", "m", "o", "--formats", "x"], ["predict", "m", "i"],
-        ["predict", "m", "i", "o", "--ids", "--overlay"],
+        ["predict", "m", "i", "o", "--ids", "--overlay"], ["predict", "m", "i", "o", "--window", "0"],
+        ["predict", "m", "i", "o", "--window", "32xx"], ["predict", "m", "i", "o", "--batch", "0"],
+        ["predict", "m", "i", "o", "--precision", "fp8"],
     ],
 )  # fmt: skip
 def test_usage_errors_exit_with_2(words, capsys):
@@ -127,6 +131,49 @@ def test_evaluate_as_the_run_did(trained, tiny_data, capsys):
     for which, key in (("teacher", "teacher"), ("student", "student"), ("source", "source_only")):
         assert main(["evaluate", str(run), "--weights", which, "--images", images, "--labels", labels, "--json"]) == 0
         assert last_json(capsys)["miou"] == pytest.approx(expected[key]["miou"], abs=1e-3)
+
+
+@pytest.mark.parametrize(("window", "expected"), [("48", (48, 48)), ("32x64", (32, 64))])
+def test_evaluate_and_predict_compute_as_they_are_told(
+    trained, tiny_data, tmp_path, capsys, monkeypatch, window, expected
+):
+    run, images = str(trained / "runs" / "dusk-01"), str(tiny_data / "eval/images")
+    found, ids = [], Predictor.ids
+
+    def watched(self, pixels):
+        found.append((self.device.type, self.window, self.batch_size, len(pixels)))
+        assert self.logits_of(self.pixels(pixels[:1])).dtype is torch.float32
+        return ids(self, pixels)
+
+    monkeypatch.setattr(Predictor, "ids", watched)
+    options = ["--device", "cpu", "--precision", "bf16", "--window", window, "--batch", "2"]
+    labels = str(tiny_data / "eval/labels")
+    assert main(["evaluate", run, "--images", images, "--labels", labels, *options]) == 0
+    assert main(["predict", run, images, str(tmp_path / "out"), *options]) == 0
+    assert {each[:3] for each in found} == {("cpu", expected, 2)}
+    assert [each[3] for each in found] == [2, 1, 1, 1, 1]  # evaluate batches three images, predict takes one by one
+    assert "on cpu (as chosen), bf16" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict", "export"])
+def test_a_device_that_does_not_exist_is_refused_in_words(trained, tiny_data, tmp_path, capsys, command):
+    words = {
+        "evaluate": ["--images", str(tiny_data / "eval/images"), "--labels", str(tiny_data / "eval/labels")],
+        "predict": [str(tiny_data / "eval/images"), str(tmp_path / "out")],
+        "export": [str(tmp_path / "out")],
+    }[command]
+    assert main([command, str(trained / "runs" / "dusk-01"), *words, "--device", "cuda:99"]) == 1
+    assert "cuda:99" in capsys.readouterr().err
+
+
+def test_too_little_memory_names_the_options_that_help(trained, tiny_data, capsys, monkeypatch):
+    def short(self, values):
+        raise MemoryError
+
+    monkeypatch.setattr(Predictor, "_forward", short)
+    words = ["--images", str(tiny_data / "eval/images"), "--labels", str(tiny_data / "eval/labels"), "--device", "cpu"]
+    assert main(["evaluate", str(trained / "runs" / "dusk-01"), *words]) == 1
+    assert "--window 64 --batch 1" in capsys.readouterr().err
 
 
 def test_evaluate_over_chosen_classes(trained, tiny_data, capsys):

@@ -1,4 +1,6 @@
+import copy
 import math
+import threading
 
 import cv2
 import numpy as np
@@ -11,6 +13,7 @@ from core.configuration.choices import Architecture, Precision
 from core.configuration.sections import NetworkConfig
 from core.dataset.folders import Pair
 from core.evaluation import predictor as predictor_module
+from core.evaluation import scoring
 from core.evaluation.files import OutputKind, predict_path
 from core.evaluation.predictor import PredictionError, Predictor
 from core.evaluation.scoring import evaluate
@@ -180,6 +183,28 @@ def test_what_cannot_be_scored_is_reported_and_left_out(brightness, tmp_path):
     scores = evaluate(Predictor(brightness), [small, unlabelled, torn, good], SPACE, on_problem=problems.append)
     assert scores.miou == 100
     assert [(p.code, p.path) for p in problems] == [("size_mismatch", small.image), ("unreadable", torn.image)]
+
+
+def test_several_models_are_scored_on_images_that_are_read_once(brightness, tmp_path, monkeypatch):
+    pairs = [write_pair(tmp_path, str(i), *levels(8, 8, seed=i)) for i in range(5)]
+    read, opened = scoring.read_image, []
+    monkeypatch.setattr(scoring, "read_image", lambda path: opened.append(path) or read(path))
+    inverse = copy.deepcopy(brightness)
+    inverse.head.register_forward_hook(lambda _module, _inputs, logits: -logits)
+    predictors = [Predictor(brightness, batch_size=2), Predictor(inverse, batch_size=2)]
+    right, wrong = scoring.evaluate_all(predictors, pairs, SPACE)
+    assert sorted(opened) == sorted(pair.image for pair in pairs)
+    assert right == evaluate(predictors[0], pairs, SPACE)
+    assert (right.miou, wrong.miou) == (100, pytest.approx(evaluate(predictors[1], pairs, SPACE).miou))
+    assert wrong.miou < 50
+
+
+def test_problems_are_reported_by_the_thread_that_asked(brightness, tmp_path):
+    image, label = levels(8, 8)
+    pairs = [write_pair(tmp_path, str(i), image, label[:4]) for i in range(9)]
+    threads = []
+    evaluate(Predictor(brightness), pairs, SPACE, on_problem=lambda _: threads.append(threading.get_ident()))
+    assert threads == [threading.get_ident()] * 9
 
 
 def test_cancelled_scores_are_those_so_far(brightness, tmp_path):

@@ -7,10 +7,13 @@ import pytest
 import torch
 import torch._inductor.config
 
+from core.configuration.choices import Precision
 from core.control import RunControl
 from core.errors import RunError
-from core.events import CheckpointSaved, HealthMeasured, Preparing, StepDone, Warned
-from core.training import judging
+from core.evaluation import scoring
+from core.evaluation.predictor import Predictor
+from core.events import CheckpointSaved, Evaluated, HealthMeasured, Model, Preparing, StepDone, Warned
+from core.training import judging, session
 from core.training.device import why_not_compiled
 from core.training.loop import adapt
 from tests.core.tiny import final_weights, train
@@ -158,3 +161,21 @@ def test_a_run_without_adaptation_has_no_verdict(make_run):
     events = train(make_run(training__steps=0))
     assert [event.model.value for event in events if isinstance(event, HealthMeasured)] == ["source"]
     assert events[-1].result["verdict"] == ""
+
+
+def test_a_run_is_evaluated_in_its_precision_with_each_image_read_once_for_all_models(make_run, monkeypatch):
+    run = make_run(training__precision="bf16", training__steps=2, training__source_steps=1)
+    made, opened, read = [], [], scoring.read_image
+
+    class Watched(Predictor):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            made.append(kwargs["precision"])
+
+    monkeypatch.setattr(session, "Predictor", Watched)
+    monkeypatch.setattr(scoring, "read_image", lambda path: opened.append(path) or read(path))
+    events = train(run)
+    evaluated = [event.model for event in events if isinstance(event, Evaluated)]
+    assert evaluated == [Model.SOURCE, Model.STUDENT, Model.TEACHER]
+    assert set(made) == {Precision.BF16}
+    assert len(opened) == 2 * 3  # three images after the source steps, and at the end for both models
