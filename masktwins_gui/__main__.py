@@ -11,11 +11,13 @@ from pathlib import Path
 from core.commands.cli import COMMANDS
 from core.commands.cli import main as run_command
 from core.memory import keep_freed_memory
+from core.privacy import report_nothing
 from masktwins_gui.system_libraries import complaint
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a sub-command, or open the window, on a project if one is given. Returns the exit code."""
+    report_nothing()
     keep_freed_memory()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments and arguments[0] in COMMANDS and not _demo_with_window(arguments):

@@ -29,6 +29,9 @@ image = np.asarray(Image.open("image.png").convert("RGB"), np.float32).transpose
 _CODE: dict[str, str] = {
     "onnx": _READ
     + """
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: onnxruntime reports its use otherwise
 import onnxruntime
 
 session = onnxruntime.InferenceSession("model.onnx")

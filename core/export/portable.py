@@ -25,6 +25,7 @@ from core.export.errors import ExportError
 from core.labels import LabelSpace
 from core.networks.hrda import SMALLEST_CELLS, Hrda
 from core.networks.segmenter import Segmenter, resize, smallest_cells
+from core.privacy import report_nothing
 
 Run = Callable[[np.ndarray], np.ndarray]  # image to logits, both float32
 
@@ -135,6 +136,7 @@ def write_pt2(program: ExportedProgram, path: Path) -> None:
 
 def open_onnx(path: Path) -> Run:
     """Load an ONNX file on the CPU. Raises ExportError, as does the returned function."""
+    report_nothing()
     runtime = importlib.import_module("onnxruntime")
     state = runtime.capi.onnxruntime_pybind11_state
     failures = (

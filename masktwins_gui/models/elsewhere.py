@@ -8,7 +8,10 @@ from pathlib import Path
 
 from masktwins_gui.models.services import ModelChoice
 
-SNIPPET = """import onnxruntime
+SNIPPET = """import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: onnxruntime reports its use otherwise
+import onnxruntime
 
 session = onnxruntime.InferenceSession({file})
 # image: float32 (N, 3, H, W), RGB in 0..1, any size
