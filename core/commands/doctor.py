@@ -14,7 +14,7 @@ PACKAGES = (
     "torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy", "opencv-python-headless", "Pillow",
     "pydantic", "safetensors", "filelock",
 )  # fmt: skip
-WINDOW = {"PySide6": "PySide6-Essentials", "pyqtgraph": "pyqtgraph", "qdarkstyle": "qdarkstyle"}
+WINDOW = {"PySide6": "PySide6-Essentials", "pyqtgraph": "pyqtgraph"}
 EXPORT = {"onnx": "onnx", "onnxscript": "onnxscript", "onnxruntime": "onnxruntime"}
 
 

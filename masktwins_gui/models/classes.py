@@ -83,7 +83,7 @@ class ScoresModel(TableModel[ScoreRow]):
             case Qt.ItemDataRole.DecorationRole if column == 0 and colour is not None:
                 return QColor(*colour)
             case Qt.ItemDataRole.ForegroundRole if column == 3 and abs(second - first) >= 0.05:
-                return QColor(theme.GOOD if second > first else theme.BAD)
+                return QColor(theme.colours().good if second > first else theme.colours().bad)
             case Qt.ItemDataRole.TextAlignmentRole if column:
                 return NUMBER
         return None

@@ -39,7 +39,7 @@ class ExportsModel(TableModel[ExportRow]):
             case Qt.ItemDataRole.DisplayRole:
                 return ("✓", row.name, _size(row.num_bytes), self._figures(row))[column]
             case Qt.ItemDataRole.ForegroundRole if column == 0:
-                return QColor(theme.GOOD)
+                return QColor(theme.colours().good)
             case Qt.ItemDataRole.ToolTipRole:
                 return plain_tip("\n".join(row.samples))
         return None

@@ -57,7 +57,7 @@ class ImagesModel(QAbstractListModel):
         picture = QImage(THUMBNAIL, QImage.Format.Format_ARGB32)
         picture.fill(Qt.GlobalColor.transparent)
         painter = QPainter(picture)
-        painter.setPen(QColor(theme.BAD))
+        painter.setPen(QColor(theme.colours().bad))
         painter.drawRect(0, 0, THUMBNAIL.width() - 1, THUMBNAIL.height() - 1)
         painter.drawText(picture.rect(), Qt.AlignmentFlag.AlignCenter, self.tr("cannot be read"))
         painter.end()

@@ -37,7 +37,7 @@ class ProblemsModel(TableModel[Problem]):
                 word = self.tr("✕ Error") if is_error else self.tr("▲ Warning")
                 return (word, row.message, len(row.paths) or "")[column]
             case Qt.ItemDataRole.ForegroundRole if column == 0:
-                return QColor(theme.BAD if is_error else theme.WARN)
+                return QColor(theme.colours().bad if is_error else theme.colours().warn)
             case Qt.ItemDataRole.ToolTipRole:
                 return plain_tip(row.message)
         return None

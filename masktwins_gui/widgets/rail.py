@@ -21,13 +21,7 @@ from masktwins_gui.models.states import PageState
 from masktwins_gui.plain_text import plain_tip
 from masktwins_gui.widgets.controls import tool_button
 
-BADGES = {
-    PageState.EMPTY: ("", ""),
-    PageState.ATTENTION: ("!", theme.WARN),
-    PageState.READY: ("", ""),
-    PageState.DONE: ("✓", theme.GOOD),
-    PageState.RUNNING: ("●", theme.INFO),
-}
+BADGES = {PageState.ATTENTION: ("!", "warn"), PageState.DONE: ("✓", "good"), PageState.RUNNING: ("●", "info")}
 
 
 class RailButton(QToolButton):
@@ -63,7 +57,7 @@ class RailButton(QToolButton):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)
-        text, colour = BADGES[self.state]
+        text, kind = BADGES.get(self.state, ("", ""))
         if self.count and self.state is PageState.ATTENTION:
             text = str(self.count) if self.count < 100 else "99+"
         if not text:
@@ -72,13 +66,14 @@ class RailButton(QToolButton):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         width = max(20, painter.fontMetrics().horizontalAdvance(text) + 10)
         box = QRectF(self.width() - width - 8, self.height() / 2 - 10, width, 20)
-        painter.setBrush(QColor(colour))
+        colours = theme.colours()
+        painter.setBrush(QColor(getattr(colours, kind)))
         painter.setPen(Qt.PenStyle.NoPen)
         if self.state is PageState.RUNNING:
             painter.drawEllipse(box.center(), 5, 5)
             return
         painter.drawRoundedRect(box, 10, 10)
-        painter.setPen(QColor("white"))
+        painter.setPen(QColor(colours.window))
         painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
 
 
