@@ -8,15 +8,20 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from core.commands.output import DONE, FAILED, CommandError, percent, print_json
 from core.configuration.config import RunConfig
 from core.configuration.paths import move_data
 from core.events import Model
 
+if TYPE_CHECKING:
+    from core.evaluation.predictor import Predictor
+    from core.labels import LabelSpace
+    from core.networks.store import LoadedModel
 
-def _load(arguments: argparse.Namespace) -> Any:
+
+def _load(arguments: argparse.Namespace) -> LoadedModel:
     from core.networks.store import StoreError, load_model
 
     try:
@@ -25,7 +30,7 @@ def _load(arguments: argparse.Namespace) -> Any:
         raise CommandError(str(error)) from error
 
 
-def _predictor(model: Any, arguments: argparse.Namespace) -> Any:
+def _predictor(model: LoadedModel, arguments: argparse.Namespace) -> Predictor:
     """Predict with a model on the device and with the options that were asked for."""
     from core.configuration.choices import Precision
     from core.evaluation.predictor import Predictor
@@ -76,7 +81,7 @@ def evaluate(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> 
     return DONE
 
 
-def _label_space(arguments: argparse.Namespace, model: Any, labels: Sequence[Path]) -> Any:
+def _label_space(arguments: argparse.Namespace, model: LoadedModel, labels: Sequence[Path]) -> LabelSpace:
     """How to read the labels: as asked, as the model's run read its own, or as recognised; with the model's classes."""
     from core.dataset.recognise import resolve_space
     from core.labels import Encoding, LabelSpaceError

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
@@ -56,7 +56,7 @@ def _make_and_train(
         raise
 
 
-def _processes() -> AbstractContextManager[Any]:
+def _processes() -> AbstractContextManager[Group | None]:
     """The processes that torchrun has started; None, and no torch loaded yet, for the ordinary one."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return nullcontext()
@@ -122,7 +122,7 @@ def _train(run: RunFolder, control: RunControl, group: Group | None, *, as_json:
     raise AssertionError("the engine's last event is Finished")
 
 
-def _report_run(result: Any, *, stopped: bool, as_json: bool) -> int:
+def _report_run(result: Mapping[str, Any], *, stopped: bool, as_json: bool) -> int:
     if as_json:
         print_json(result)
     else:
@@ -152,7 +152,7 @@ def _assignments(texts: Sequence[str], parser: argparse.ArgumentParser) -> dict[
     return changes
 
 
-def _stoppable_control() -> Any:
+def _stoppable_control() -> RunControl:
     """A RunControl that the first Ctrl-C (or SIGTERM) stops with a checkpoint; a second Ctrl-C ends the process at once.
 
     torchrun passes on to its processes what they were sent themselves: a signal that comes again right after the first is
