@@ -23,6 +23,8 @@ class DataMissingError(RunError):
     """A folder of images or labels does not exist where the configuration says."""
 
 
+LONGEST_NAME = 600  # characters of a path in a message
+
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space",
     errno.EDQUOT: "your share of the disk is used up; free some space",
@@ -68,7 +70,7 @@ def reason(error: BaseException) -> str:
 def in_words(error: BaseException) -> str | None:
     """Say in a sentence what the system refused: the path, the reason, the remedy. None for any other error."""
     if isinstance(error, OSError):
-        names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+        names = [_short(os.fsdecode(n)) for n in (error.filename, error.filename2) if isinstance(n, str | bytes)]
         return f"{' → '.join(names)}: {reason(error)}." if names else f"The system refused: {reason(error)}."
     if isinstance(error, MemoryError):
         return "The computer has too little memory for this. Close other programs, or take smaller or fewer files."
@@ -79,6 +81,10 @@ def in_words(error: BaseException) -> str | None:
     if isinstance(error, RuntimeError) and "Symlink loop" in str(error):
         return f"{error}: its links lead in a circle; correct them."
     return None
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME // 2]}…{name[-LONGEST_NAME // 2 :]}"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 
 def fsync_folder(folder: Path) -> None:
@@ -22,14 +25,24 @@ def fsync_folder(folder: Path) -> None:
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Replace a text file so that a reader, or a crash, sees the old or the new one, never a part."""
+    """Replace a text file so that a reader, or a crash, sees the old or the new one, never a part.
+
+    Raises:
+        OSError: nothing was replaced; it names the file.
+    """
     beside = path.with_name(f".{path.name}.tmp")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    fsync_folder(path.parent)
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+        fsync_folder(path.parent)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        error.filename, error.filename2 = str(path), None
+        raise
 
 
 def now() -> str:
@@ -39,8 +52,11 @@ def now() -> str:
 MOST_TEXT = 16 << 20  # bytes: the files this program writes and reads as a whole are far smaller
 
 
-def read_text(path: Path, limit: int = MOST_TEXT) -> str:
+def read_text(path: Path, limit: int = MOST_TEXT, errors: str = "strict") -> str:
     """Read a text file of this program.
+
+    Args:
+        errors: what to do about bytes that are not UTF-8, as for `bytes.decode`.
 
     Raises:
         OSError: it does not exist, is not an ordinary file, or is larger than `limit` bytes.
@@ -52,4 +68,17 @@ def read_text(path: Path, limit: int = MOST_TEXT) -> str:
         content = file.read(limit + 1)
     if len(content) > limit:
         raise OSError(errno.EFBIG, f"it is larger than {limit >> 20} MiB", str(path))
-    return content.decode("utf-8")
+    return content.decode("utf-8", errors)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of this program.
+
+    Raises:
+        OSError: as `read_text`.
+        ValueError: it is not UTF-8, not JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(read_text(path))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error

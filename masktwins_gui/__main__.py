@@ -10,8 +10,10 @@ from pathlib import Path
 
 from core.commands.cli import COMMANDS
 from core.commands.cli import main as run_command
+from core.errors import did_you_mean, in_words
 from core.memory import keep_freed_memory
 from core.privacy import report_nothing
+from masktwins_gui.display import unreachable
 from masktwins_gui.system_libraries import complaint
 
 
@@ -34,6 +36,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _window(project=options.project, start=options.start)
 
 
+def _why_not_a_project(path: Path) -> str:
+    """Say why there is nothing to open; a file that cannot be read as a project is the window's to report."""
+    try:
+        if path.is_dir():
+            return f"{path} is a folder. Name the project's TOML file in it."
+        path.stat()
+    except OSError as error:
+        if path.suffix or path.parent != Path():
+            return in_words(error) or str(error)
+        hint = did_you_mean(path.name, COMMANDS) or f"The sub-commands are {', '.join(COMMANDS)}."
+        return f"{path} is neither a sub-command nor a project's file. {hint}"
+    return ""
+
+
 def _demo_with_window(arguments: Sequence[str]) -> bool:
     """`demo` opens the window unless it is headless or asks for help or JSON."""
     return arguments[0] == "demo" and not any(a in ("--headless", "--json", "-h", "--help") for a in arguments)
@@ -53,7 +69,10 @@ def _parser() -> argparse.ArgumentParser:
 def _window(
     *, project: Path | None = None, start: bool = False, demo: Path | None = None, open_demo: bool = False
 ) -> int:
-    if problem := complaint():
+    if project is not None and (problem := _why_not_a_project(project)):
+        print(f"masktwins: {problem}", file=sys.stderr)  # noqa: T201
+        return 1
+    if problem := complaint() or unreachable():
         print(problem, file=sys.stderr)  # noqa: T201
         return 1
     if sys.platform == "win32":

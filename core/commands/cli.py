@@ -8,45 +8,53 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from core.commands import data, installation, models, train
-from core.commands.output import FAILED, INTERRUPTED, CommandError
+from core.commands.failures import Parser, UsageError, abandon_output, failed, prepare_output
+from core.commands.output import FAILED, INTERRUPTED
 from core.configuration.choices import Precision
 from core.configuration.paths import DataRoot, parse_data_root
 from core.configuration.settings import presets, settings
-from core.errors import ConfigError, RunError
+from core.errors import ConfigError
 from core.events import Model
 
 COMMANDS = ("demo", "check", "init", "adapt", "evaluate", "predict", "export", "bench", "doctor")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one sub-command and return its exit code."""
-    parser = build_parser()
-    arguments = parser.parse_args(argv)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    """Run one sub-command and return its exit code; whatever fails ends in one sentence."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    prepare_output()
     try:
-        return arguments.run(arguments, parser)
-    except (CommandError, ConfigError, RunError) as error:
-        return _failed(error)
+        return _run(words)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except UsageError as error:
+        raise SystemExit(failed(error, as_json="--json" in words)) from None
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains at its end
+        abandon_output()
         return FAILED
+    except Exception as error:  # noqa: BLE001 - the edge of the process: shown in words, unforeseen ones logged
+        code = failed(error, as_json="--json" in words)
+        if isinstance(error, OSError) and error.filename is None:  # stdout's disk is full, most often
+            abandon_output()
+        return code
 
 
-def _failed(error: BaseException) -> int:
-    print(f"masktwins: {error}", file=sys.stderr)
-    return FAILED
+def _run(words: Sequence[str]) -> int:
+    parser = build_parser()
+    arguments = parser.parse_args(words)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    code = arguments.run(arguments, parser)
+    sys.stdout.flush()  # here, where a full disk can still be reported
+    return code
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="masktwins",
         description="Adapt a segmentation model to a new camera without new labels. Without a sub-command the window opens.",
     )
@@ -66,7 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _json(demo)
 
-    check = command("check", data.check, "report what is wrong with the folders; exit 1 when something must be mended")
+    check = command("check", data.check, "report what is wrong with the folders; exit 1 when there are errors to fix")
     _folders(check)
     check.add_argument("--target-labels", type=Path, metavar="D")
     check.add_argument("--label-space", default="auto", metavar="NAME|TOML")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import os
+import shlex
 from typing import Any
 
 from core.commands.output import DONE, FAILED, CommandError, print_json
 from core.configuration.config import RunConfig
 from core.configuration.paths import typed_changes
 from core.configuration.settings import apply_preset, save, with_changes
-from core.errors import RunError
+from core.dataset.listing import Listing, list_data
+from core.errors import reason
 
 
 def _data_changes(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -45,29 +47,29 @@ def check(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int
 
 
 def init(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    if arguments.out.exists():
+    if os.path.lexists(arguments.out):
         raise CommandError(f"{arguments.out} exists already. Choose another name, or delete it.")
     config = with_changes(apply_preset(RunConfig(), arguments.preset), _data_changes(arguments))
-    config = _with_suggested_masks(config)
+    listing = list_data(config.data)
+    if config.data.target_labels and not listing.evaluation:
+        raise CommandError(
+            f"No image in {config.data.evaluation_images or config.data.target_images} has a label in "
+            f"{config.data.target_labels}. Correct the folders, or leave --target-labels out."
+        )
+    config = _with_suggested_masks(config, listing)
     try:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         save(config, arguments.out)
     except OSError as error:
-        raise CommandError(f"{arguments.out} cannot be written: {error.strerror or error}.") from error
-    print(f"{arguments.out} is written. Train it with: masktwins adapt {arguments.out}")
+        raise CommandError(f"{arguments.out} cannot be written: {reason(error)}.") from error
+    print(f"{arguments.out} is written. Train it with: masktwins adapt {shlex.quote(str(arguments.out))}")
     return DONE
 
 
-def _with_suggested_masks(config: RunConfig) -> RunConfig:
-    """Block size and ratio by the source labels; unchanged where these cannot be listed yet."""
+def _with_suggested_masks(config: RunConfig, listing: Listing) -> RunConfig:
+    """Block size and ratio by the source labels."""
     from core.checking.suggest import suggest
-    from core.dataset.listing import list_data
 
-    try:
-        listing = list_data(config.data, needs_target=False)
-    except RunError as error:
-        print(f"The masks are the preset's: {error}", file=sys.stderr)
-        return config
     labels = [pair.label for pair in listing.source if pair.label is not None]
     found = suggest(labels, listing.space, config.training.crop_hw)
     print(found.reason)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from core.commands.output import DONE, FAILED, CommandError, percent, print_json
 from core.configuration.config import RunConfig
 from core.configuration.paths import move_data
+from core.errors import did_you_mean
 from core.events import Model
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def evaluate(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> 
     space = _label_space(arguments, model, [pair.label for pair in pairs if pair.label is not None])
     chosen = [name.strip() for name in arguments.classes.split(",")] if arguments.classes else None
     if chosen and (unknown := [name for name in chosen if name not in model.classes]):
-        parser.error(f"the model has no class {', '.join(unknown)}; its classes are {', '.join(model.classes)}")
+        hint = did_you_mean(unknown[0], model.classes)
+        parser.error(f"the model has no class {', '.join(unknown)}; its classes are {', '.join(model.classes)}. {hint}")
     predictor = _predictor(model, arguments)
     try:
         with bar("evaluating", "images") as progress:

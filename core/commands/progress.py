@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
@@ -40,10 +40,16 @@ class TrainingBar:
 
     def _close(self) -> None:
         if self._shown is not None:
-            self._shown.close()
+            with suppress(OSError):
+                self._shown.close()
             self._shown = None
 
     def show(self, event: Event, name: str = "") -> None:
+        """Show an event. A terminal that cannot be written any more ends no training."""
+        with suppress(OSError):
+            self._show(event, name)
+
+    def _show(self, event: Event, name: str) -> None:
         prefix = f"{name}: " if name else ""
         match event:
             case Preparing():

@@ -13,13 +13,14 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from core.commands.failures import is_foreseen, unforeseen
 from core.commands.output import DONE, INTERRUPTED, CommandError, percent, print_json
 from core.configuration.config import RunConfig
 from core.configuration.paths import move_data, typed, typed_changes
 from core.configuration.projects import backup_of
 from core.configuration.settings import get, load, parse_assignment, with_changes
 from core.control import RunControl
-from core.errors import ConfigError, DataMissingError, RunError
+from core.errors import ConfigError, DataMissingError, RunError, in_words
 from core.runs.create import create_run, discard_unstarted, new_run_path, why_not_a_name
 from core.runs.folder import RunFolder
 from core.runs.resume import prepare_resume
@@ -54,6 +55,10 @@ def _make_and_train(
         if arguments.resume is None and (group is None or group.is_main):
             discard_unstarted(run)  # so that the same command can be given again
         raise
+    except Exception as error:
+        if is_foreseen(error) or in_words(error) or isinstance(error, BrokenPipeError):
+            raise
+        raise CommandError(unforeseen(error, run.log_path)) from error
 
 
 def _processes() -> AbstractContextManager[Group | None]:

@@ -111,7 +111,7 @@ def dump_for(config: RunConfig, file: Path, project: Path) -> dict[str, Any]:
     roots = [Path(os.path.abspath(project)), real_project] if base.is_relative_to(real_project) else []  # noqa: PTH100
 
     def written(path: Path) -> str:
-        for candidate in (path, path.resolve()) if roots else ():
+        for candidate in (path, Path(os.path.realpath(path))) if roots else ():  # of a loop of links, the path itself
             for root in roots:
                 if candidate.is_relative_to(root):
                     target = real_project / candidate.relative_to(root)

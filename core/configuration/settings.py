@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 
 from core.configuration.config import FORMAT_VERSION, RunConfig
 from core.configuration.paths import dump_for, resolve_paths
+from core.configuration.refusals import sentences
 from core.configuration.setting import Section
 from core.errors import ConfigError, did_you_mean, reason
 from core.files import read_text, write_atomic
@@ -130,7 +131,7 @@ def parse(data: Mapping[str, Any]) -> RunConfig:
     try:
         return RunConfig.model_validate(data)
     except ValidationError as error:
-        raise ConfigError("; ".join(_sentence(e) for e in error.errors())) from None
+        raise ConfigError("; ".join(sentences(error))) from None
 
 
 def load(path: Path) -> RunConfig:
@@ -172,17 +173,8 @@ def parse_assignment(text: str) -> tuple[str, Any]:
         raise ConfigError(f"{text!r} is not of the form section.field=value")
     try:
         return path.strip(), tomllib.loads(f"x = {value}")["x"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return path.strip(), value
-
-
-def _sentence(error: Any) -> str:
-    where = ".".join(str(part) for part in error["loc"][:2])
-    if error["type"] == "value_error":
-        return str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        return f"There is no setting {where!r}. {_nearest(where)}"
-    return f"{where} = {error['input']!r}: {error['msg']}"
 
 
 def _nearest(path: str) -> str:

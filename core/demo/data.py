@@ -28,7 +28,7 @@ from core.demo.camera import DAY, DUSK, Camera, photograph
 from core.demo.canvas import Thing
 from core.demo.scene import make_scene
 from core.errors import RunError
-from core.files import write_atomic
+from core.files import read_json, write_atomic
 from core.labels import Encoding, LabelSpace, space_to_toml
 
 VERSION = 1  # of the pictures: raise it when they change
@@ -99,7 +99,7 @@ def demo_data(folder: Path) -> DataConfig:
 
 def _marker(folder: Path) -> dict[str, Any]:
     try:
-        value = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        value = read_json(folder / MARKER)
     except (FileNotFoundError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -62,6 +62,8 @@ def _from_path(description: NetworkDescription, num_classes: int, path: Path) ->
     """Start from a run, a checkpoint, a bundle (their last teacher), or a weights file of any origin."""
     if not path.exists():
         raise NetworkError(f"The starting weights {path} do not exist; correct network.weights.")
+    if not path.is_file() and not path.is_dir():
+        raise NetworkError(f"The starting weights {path} are not an ordinary file; correct network.weights.")
     card = None
     try:
         if path.is_dir() or (path.suffix == ".safetensors" and (path.parent / CARD).is_file()):

@@ -5,7 +5,6 @@ A folder holds one model.json and the weights beside it: student and teacher in 
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from core.configuration.choices import Architecture
 from core.errors import ConfigError
 from core.events import Model
+from core.files import read_json
 from core.labels import LabelSpace, LabelSpaceError
 from core.networks.families import build_empty
 from core.networks.segmenter import NetworkDescription, NetworkError, Segmenter
@@ -139,7 +139,7 @@ def read_card(folder: Path) -> StoredCard:
     """Read and check a folder's model.json. Raises StoreError."""
     path = folder / CARD
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = read_json(path)
     except FileNotFoundError as error:
         raise StoreError(f"{path} is missing; choose a run, a checkpoint or an exported bundle.") from error
     except (OSError, ValueError) as error:

@@ -20,12 +20,13 @@ from filelock import FileLock, Timeout
 
 from core.configuration import settings
 from core.configuration.config import RunConfig
-from core.errors import RunError
-from core.files import now, write_atomic
+from core.errors import RunError, reason
+from core.files import now, read_json, read_text, write_atomic
 
 LOG = logging.getLogger(__name__)
 
 LABEL_SPACE_FILE = "label_space.toml"
+MOST_ROWS = 1 << 30  # bytes of a file of rows, which grows as long as a run trains
 CHECKPOINT_NAME = re.compile(r"^(source|step)-(\d{6,})$")
 
 
@@ -77,9 +78,7 @@ class RunFolder:
                 folder.mkdir(exist_ok=True)
             settings.save(config, self.config_path, project or self.project)
         except OSError as error:
-            raise RunError(
-                f"The run folder {self.path} cannot be written: {error.strerror or error}. Choose another place."
-            ) from error
+            raise RunError(f"The run folder {self.path} cannot be written: {reason(error)}.") from error
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -117,7 +116,7 @@ class RunFolder:
             try:
                 row = json.loads(line)
                 step, changes = int(row["step"]), dict(row["changes"])
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 continue
             rows = [*(earlier for earlier in rows if earlier[0] <= step), (step, changes)]
         return rows
@@ -147,7 +146,7 @@ class RunFolder:
 
     def status(self) -> dict[str, Any]:
         try:
-            value = json.loads(self.status_path.read_text(encoding="utf-8"))
+            value = read_json(self.status_path)
         except (OSError, ValueError):
             value = {}
         return {**(value if isinstance(value, dict) else {}), **self._unwritten}
@@ -195,7 +194,7 @@ class RunFolder:
     @staticmethod
     def _lines(path: Path) -> list[str]:
         try:
-            text = path.read_text(encoding="utf-8", errors="replace")
+            text = read_text(path, MOST_ROWS, errors="replace")
         except OSError:
             return []
         return [line for line in text.split("\n")[:-1] if line]  # what follows the last newline is torn

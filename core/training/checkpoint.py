@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from core.files import fsync_folder
+from core.files import fsync_folder, read_json
 from core.networks.store import read_weights
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
@@ -100,7 +100,7 @@ def _optimizer_tensors(network: nn.Module, optimizer: torch.optim.Optimizer) -> 
 
 def read_state(folder: Path) -> dict[str, Any]:
     try:
-        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        state = read_json(folder / "state.json")
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{folder / 'state.json'} cannot be read: {error}.") from error
     if not isinstance(state, dict) or not isinstance(state.get("step"), int):

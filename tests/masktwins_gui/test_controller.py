@@ -5,7 +5,8 @@ import threading
 import pytest
 
 from core.configuration.config import RunConfig
-from core.events import Finished, HealthMeasured, Model
+from core.errors import RunError
+from core.events import Finished, HealthMeasured, Model, Preparing
 from core.runs.folder import RunFolder
 from masktwins_gui.controller import Controller
 from masktwins_gui.models.project import ProjectModel
@@ -94,6 +95,28 @@ def test_a_failure_is_told_and_clears_the_previews(qtbot, make_controller):
     with qtbot.waitSignal(controller.ended):
         controller.start()
     wait_for(qtbot, controller, RunState.IDLE)
+
+
+def test_a_failed_start_leaves_no_run_behind(qtbot, make_controller):
+    def engine(control, run):
+        yield Preparing("building the network")
+        raise RunError("the encoder does not exist")
+
+    controller = make_controller(engine)
+    with qtbot.waitSignal(controller.failed):
+        controller.start("night")
+    wait_for(qtbot, controller, RunState.FAILED)
+    assert not controller.run_path.exists()
+    assert controller.run_path.parent.exists()
+
+
+@pytest.mark.parametrize("name", ["../x", "a ö/b", "", "con"])
+def test_a_name_that_is_no_folders_starts_nothing(qtbot, make_controller, project_file, name):
+    controller = make_controller(FakeEngine())
+    with qtbot.waitSignal(controller.failed):
+        controller.start(name)
+    assert controller.state is RunState.IDLE
+    assert [path.name for path in project_file.parent.iterdir()] == [project_file.name]
 
 
 def test_a_missing_folder_fails_with_a_sentence(qtbot, make_controller, tmp_path):

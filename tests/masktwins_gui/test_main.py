@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ import pytest
 from core.configuration import settings
 from core.runs.folder import RunFolder
 from masktwins_gui import __main__ as program
-from masktwins_gui import system_libraries
+from masktwins_gui import display, system_libraries
 
 OPEN_AND_CLOSE = """
 import os, sys
@@ -89,6 +90,47 @@ def test_a_window_that_cannot_open_says_why_and_what_to_do(monkeypatch, capsys, 
     assert absent in told
     assert words in told
     assert (f"sudo apt-get update && sudo apt-get install -y {words}" in told) == bool(absent)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems have one display")
+@pytest.mark.parametrize(
+    ("environment", "answers"),
+    [
+        ({"DISPLAY": ":4711"}, False),
+        ({"DISPLAY": "localhost:4711.0"}, False),
+        ({"DISPLAY": ":99999999"}, False),
+        ({"WAYLAND_DISPLAY": "wayland-9", "XDG_RUNTIME_DIR": "/nowhere"}, False),
+        ({"DISPLAY": ":4711", "QT_QPA_PLATFORM": "offscreen"}, True),
+        ({"DISPLAY": "what the library knows"}, True),
+    ],
+)
+def test_a_display_that_does_not_answer_is_named(environment, answers):
+    told = display.unreachable(environment, "linux")
+    assert (told == "") == answers
+    assert answers or " and ".join(v for k, v in environment.items() if k.endswith("DISPLAY")) in told
+
+
+def test_a_display_that_answers(tmp_path):
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "wayland-0"))
+        server.listen()
+        assert display.unreachable({"WAYLAND_DISPLAY": "wayland-0", "XDG_RUNTIME_DIR": str(tmp_path)}, "linux") == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["nope.toml"], "nope.toml: it does not exist"),
+        (["evalute"], "Did you mean evaluate?"),
+        (["xyzzy"], "The sub-commands are demo"),
+        (["a" * 300 + ".toml"], "too long"),
+        (["."], "is a folder"),
+    ],
+)
+def test_a_project_that_is_not_there_ends_in_a_sentence(monkeypatch, tmp_path, capsys, words, told):
+    monkeypatch.chdir(tmp_path)
+    assert program.main(words) == 1
+    assert told in capsys.readouterr().err
 
 
 def test_wayland_and_offscreen_need_no_x11(monkeypatch):
