@@ -23,12 +23,12 @@ USAGE = 2
 LONGEST_REASON = 300  # characters of an unforeseen error's own message
 
 
-class UsageError(Exception):
-    """Wrong words on the command line."""
+class UsageError(SystemExit):
+    """Wrong words on the command line: an exit, as argparse's own, that `failed` reports."""
 
     def __init__(self, message: str, usage: str) -> None:
-        super().__init__(message)
-        self.usage = usage
+        super().__init__(USAGE)
+        self.message, self.usage = message, usage
 
 
 class Parser(argparse.ArgumentParser):
@@ -45,8 +45,8 @@ def failed(error: BaseException, *, as_json: bool) -> int:
     """Report an error and return the exit code."""
     if isinstance(error, UsageError):
         with suppress(OSError):
-            print(f"{error.usage}{error}", file=sys.stderr)
-        sentence, code = str(error), USAGE
+            print(f"{error.usage}{error.message}", file=sys.stderr)
+        sentence, code = error.message, USAGE
     else:
         sentence, code = sentence_of(error), FAILED
         with suppress(OSError):  # the terminal may be what fails

@@ -25,7 +25,8 @@ class MissingData:
     project: Path
     path: Path
     runs: tuple[Path, ...]  # that name a missing folder
-    guess: Path | None  # where it may be: the project's own folder for the same setting
+    run: str = ""  # the run that names `path`, where the project does not
+    guess: Path | None = None  # where it may be: the project's own folder for the same setting
 
 
 def find_missing(config: RunConfig, project: Path) -> MissingData | None:
@@ -35,10 +36,10 @@ def find_missing(config: RunConfig, project: Path) -> MissingData | None:
     runs = tuple(of_runs)
     for path in own.values():
         if not path.exists():
-            return MissingData(project, path, runs, None)
-    for missing in of_runs.values():
+            return MissingData(project, path, runs)
+    for run, missing in of_runs.items():
         name, path = next(iter(missing.items()))
-        return MissingData(project, path, runs, own.get(name))
+        return MissingData(project, path, runs, run.name, own.get(name))
     return None
 
 

@@ -22,7 +22,11 @@ class LocateData(QDialog):
         self.setWindowTitle(self.tr("Where are the images?"))
         self.setMinimumWidth(560)
         self._missing = missing
-        self.message = theme.label(self.tr("The images are not at {0}. Where are they now?").format(missing.path))
+        text = self.tr("The images are not at {0}. Where are they now?").format(missing.path)
+        if missing.run:
+            text = self.tr("The images of the run {0} are not at {1}. Where are they now?")
+            text = text.format(missing.run, missing.path)
+        self.message = theme.label(text)
         self.message.setObjectName("locate.message")
         self.folder = FolderField(self.tr("Now in"), self.tr("The same folder at its new place"), "locate.folder")
         self.folder.set_path(missing.guess)
@@ -34,6 +38,7 @@ class LocateData(QDialog):
         self.buttons = QDialogButtonBox()
         self.accept_button = self.buttons.addButton(self.tr("Use this folder"), QDialogButtonBox.ButtonRole.AcceptRole)
         self.accept_button.setObjectName("locate.accept")
+        self.accept_button.setProperty("role", "primary")
         self.later = self.buttons.addButton(self.tr("Not now"), QDialogButtonBox.ButtonRole.RejectRole)
         self.later.setObjectName("locate.later")
         layout = QVBoxLayout(self)
@@ -52,11 +57,11 @@ class LocateData(QDialog):
         self.accept_button.setEnabled(new is not None and new.is_absolute())
         if new is None:
             text = self.tr(
-                "A folder that only is disconnected needs no answer: reconnect it and open the project again."
+                "If its drive is only disconnected, choose Not now, reconnect it, and open the project again."
             )
         else:
             root = root_between(self._missing.path, new)
-            text = self.tr("All that lay in {0} is looked for in {1}, for the project and its runs.")
+            text = self.tr("Everything that was in {0} is looked for in {1}, for the project and its runs.")
             text = text.format(root.old, root.new)
         self.effect.setText(text)
 

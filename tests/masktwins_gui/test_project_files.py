@@ -177,6 +177,7 @@ def test_a_run_of_format_1_in_a_moved_project_is_pointed_to_the_projects_data(ma
     window = make_window()
     assert window.files.open(street / "street.toml")
     dialog = locate(window, qtbot)
+    assert "street-01" in dialog.message.text()
     assert dialog.folder.path == street / "data/source/images"
     dialog.accept_button.click()
     run = RunFolder(street / "runs" / "street-01")

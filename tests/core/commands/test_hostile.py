@@ -21,11 +21,22 @@ DEEP_JSON = "[" * DEEP + "]" * DEEP
 DEEP_TOML = f"x = {DEEP_JSON}"
 
 
-@pytest.fixture
-def street(tmp_path, monkeypatch):
-    """A project of three images a camera with a finished run, as working directory."""
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pristine")
     with zipfile.ZipFile(FORMAT_1) as archive:
-        archive.extractall(tmp_path)
+        archive.extractall(folder)
+    return folder / "street"
+
+
+@pytest.fixture
+def street(pristine, tmp_path, monkeypatch):
+    """A project of three images a camera with a finished run, as working directory."""
+
+    def copy(source, target):
+        (os.link if source.endswith(".safetensors") else shutil.copy2)(source, target)  # which are replaced as wholes
+
+    shutil.copytree(pristine, tmp_path / "street", copy_function=copy)
     monkeypatch.chdir(tmp_path / "street")
     return tmp_path / "street"
 
