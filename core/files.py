@@ -45,6 +45,14 @@ def write_atomic(path: Path, text: str) -> None:
         raise
 
 
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a file and flush it to the disk, with the permissions that the user's umask gives. Raises OSError."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 

@@ -21,7 +21,7 @@ from core.configuration.settings import presets, settings
 from core.errors import ConfigError
 from core.events import Model
 
-COMMANDS = ("demo", "check", "init", "adapt", "evaluate", "predict", "export", "bench", "doctor")
+COMMANDS = ("demo", "check", "init", "adapt", "evaluate", "predict", "export", "verify", "bench", "doctor")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -140,6 +140,10 @@ def build_parser() -> argparse.ArgumentParser:
     _device(export)
     _json(export)
 
+    verify = command("verify", _verify, "compare the files of a run or a bundle with their checksums, and read them")
+    verify.add_argument("path", type=Path, metavar="RUN|BUNDLE")
+    _json(verify)
+
     bench = command("bench", installation.bench, "seconds per step and where they go")
     bench.add_argument("--steps", type=_positive, default=10)
     _device(bench)
@@ -195,6 +199,12 @@ def _positive(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return int(text)
+
+
+def _verify(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    from core.commands.verify import verify  # it loads torch
+
+    return verify(arguments, parser)
 
 
 def _json(parser: argparse.ArgumentParser) -> None:

@@ -87,10 +87,13 @@ def _label_space(arguments: argparse.Namespace, model: LoadedModel, labels: Sequ
     """How to read the labels: as asked, as the model's run read its own, or as recognised; with the model's classes."""
     from core.dataset.recognise import resolve_space
     from core.labels import Encoding, LabelSpaceError
-    from core.runs.folder import LABEL_SPACE_FILE
+    from core.runs.folder import LABEL_SPACE_FILE, RunFolder
 
     name = arguments.label_space
-    of_run = next((f for p in model.path.parents if (f := p / LABEL_SPACE_FILE).is_file()), None)
+    folders = [
+        folder for folder in model.path.parents[:3] if RunFolder.is_run(folder)
+    ]  # a checkpoint's, or an export's, run
+    of_run = next((file for folder in folders if (file := folder / LABEL_SPACE_FILE).is_file()), None)
     try:
         space = resolve_space(str(of_run) if name == "auto" and of_run else name, labels).space
     except LabelSpaceError as error:

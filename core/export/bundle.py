@@ -7,6 +7,7 @@
     parity.json         what was compared, and with what result
     run.toml            the run's configuration, where there is one
     card.html           the model card
+    SHA256SUMS          the checksums of all these
 
 It is written into a hidden folder beside its place and renamed when all is done and compared: an interrupted export
 leaves the place as it was. An earlier bundle there is replaced whole; any other folder that holds something is refused.
@@ -25,6 +26,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from core.checksums import SUMS, sum_of_file, to_text
 from core.configuration import settings
 from core.configuration.config import RunConfig
 from core.events import Scores
@@ -211,11 +213,12 @@ def _describe(
         write_atomic(partial / "run.toml", settings.dumps(config))
     figures = {form.value: result for form, result in parity.items()}
     write_atomic(partial / "card.html", card_html(model, figures, versions(), scores))
-    names = {path.name for path in partial.iterdir()} | {PARITY}
+    names = {path.name for path in partial.iterdir()} | {PARITY, SUMS}
     report = ExportReport(out, tuple(sorted(names)), parity)
     content = {"made": now(), "least_equal_pixels": LEAST_EQUAL, "versions": versions(), **report.to_json()}
     del content["path"]  # a bundle is moved about
     write_atomic(partial / PARITY, json.dumps(content, indent=1, ensure_ascii=False))
+    write_atomic(partial / SUMS, to_text({path.name: sum_of_file(path) for path in partial.iterdir()}))
     return report
 
 

@@ -6,21 +6,24 @@ A folder holds one model.json and the weights beside it: student and teacher in 
 from __future__ import annotations
 
 import logging
-import os
+import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
+from core.checksums import ChecksumError, check_file
 from core.configuration.choices import Architecture
 from core.errors import ConfigError
 from core.events import Model
-from core.files import read_json
-from core.labels import LabelSpace, LabelSpaceError
+from core.files import read_json, write_durably
+from core.labels import LabelSpace
 from core.networks.families import build_empty
 from core.networks.segmenter import NetworkDescription, NetworkError, Segmenter
 from core.pixels import Normalisation
@@ -97,10 +100,8 @@ def write_weights(module: nn.Module, path: Path) -> None:
 def write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
     """Write contiguous CPU tensors, atomically and flushed to the disk. Raises StoreError."""
     beside = path.with_name(f".{path.name}.tmp")
-    try:
-        save_file(tensors, beside, metadata={"format": "pt"})
-        with beside.open("rb+") as file:
-            os.fsync(file.fileno())
+    try:  # not by save_file, whose files nobody else may read, whatever the umask says
+        write_durably(beside, to_bytes(tensors, metadata={"format": "pt"}))
         beside.replace(path)
     except (OSError, SafetensorError) as error:
         beside.unlink(missing_ok=True)
@@ -111,25 +112,49 @@ def write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Tensors of a safetensors file, on the CPU. Raises StoreError."""
+    """Tensors of a safetensors file, on the CPU.
+
+    Raises:
+        StoreError: the file is missing, damaged, not the one that was written, or holds numbers that are not finite.
+    """
     try:
-        return load_file(path, device="cpu")
+        check_file(path)
+        tensors = load_file(path, device="cpu")
+    except ChecksumError as error:
+        raise StoreError(str(error)) from error
     except FileNotFoundError as error:
         raise StoreError(f"{path} is missing; choose another checkpoint or copy the folder again.") from error
     except (OSError, SafetensorError) as error:
         raise StoreError(
             f"{path} is damaged or not a safetensors file ({error}); choose another checkpoint or copy it again."
         ) from error
+    check_finite(tensors, path)
+    return tensors
+
+
+def check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse infinite numbers and NaN: a network with them predicts class 0 everywhere. Raises StoreError.
+
+    Takes about as long as summing up the numbers.
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor.sum()) and not torch.isfinite(tensor).all():
+            raise StoreError(
+                f"{path} holds numbers that are not finite (in {name}): the training that wrote it had failed, or the file is "
+                "damaged. Choose another checkpoint."
+            )
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
-    """Copy a file's tensors into a module of exactly these names and shapes, keeping its strides. Raises StoreError."""
+    """Copy a file's tensors into a module of exactly these names, shapes and types, keeping its strides. Raises StoreError."""
     state = read_weights(path)
     own = module.state_dict()
-    different = sorted(own.keys() ^ state.keys()) or [n for n, t in own.items() if t.shape != state[n].shape]
+    different = sorted(own.keys() ^ state.keys()) or [
+        name for name, tensor in own.items() if (tensor.shape, tensor.dtype) != (state[name].shape, state[name].dtype)
+    ]
     if different:
         raise StoreError(
-            f"{path} does not fit the network of its model.json ({len(different)} tensors differ, first "
+            f"{path} does not fit the network of its model.json ({len(different)} tensors differ in name, shape or type, first "
             f"{different[0]!r}); the files of two models may be mixed: copy the folder again."
         )
     module.load_state_dict(state)
@@ -139,17 +164,20 @@ def read_card(folder: Path) -> StoredCard:
     """Read and check a folder's model.json. Raises StoreError."""
     path = folder / CARD
     try:
+        check_file(path)
         card = read_json(path)
     except FileNotFoundError as error:
         raise StoreError(f"{path} is missing; choose a run, a checkpoint or an exported bundle.") from error
-    except (OSError, ValueError) as error:
+    except ChecksumError as error:
+        raise StoreError(str(error)) from error
+    except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"{path} is damaged ({error}); copy the folder again.") from error
     version = card.get("format_version") if isinstance(card, dict) else None
     if version != FORMAT_VERSION:
         raise StoreError(f"{path} has format_version {version}; this program reads {FORMAT_VERSION}: update it.")
     try:
         return _parse_card(card)
-    except (KeyError, TypeError, ValueError, LabelSpaceError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise StoreError(f"{path} is incomplete or wrong ({error!r}); copy the folder again.") from error
 
 
@@ -237,8 +265,12 @@ def _parse_card(card: dict[str, Any]) -> StoredCard:
         hrda=bool(card.get("hrda", False)),  # cards of earlier versions do not say
     )
     palette = tuple((int(r), int(g), int(b)) for r, g, b in card["palette"])
+    for name in card["classes"]:
+        str(name).encode("utf-8")  # JSON can hold halves of characters, which no file and no window can
     space = LabelSpace(str(card.get("label_space", "model")), tuple(map(str, card["classes"])), palette)
     mean, std = (tuple(float(v) for v in card["normalisation"][name]) for name in ("mean", "std"))
     if len(mean) != 3 or len(std) != 3:
         raise ValueError("normalisation needs three values each")
+    if not all(map(math.isfinite, mean + std)) or min(std) <= 0:
+        raise ValueError(f"normalisation by mean {mean} and std {std} is impossible; std must be above 0")
     return StoredCard(description, space, Normalisation(mean, std), int(card["stride"]))

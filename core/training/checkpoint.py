@@ -1,13 +1,12 @@
 """Checkpoints: written beside and renamed, pickle-free, and enough for an exact resume.
 
-A folder holds student.safetensors, teacher.safetensors (once there is a teacher), optimizer.safetensors, model.json and
-state.json. No loader or generator state is needed: every draw of step t follows from (seed, t).
+A folder holds student.safetensors, teacher.safetensors (once there is a teacher), optimizer.safetensors, model.json,
+state.json, and the checksums of them all. No loader or generator state is needed: every draw of step t follows from (seed, t).
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,7 +16,8 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from core.files import fsync_folder, read_json
+from core.checksums import SUMS, ChecksumError, check_file, sum_of, to_text
+from core.files import fsync_folder, read_json, write_durably
 from core.networks.store import read_weights
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
@@ -53,8 +53,12 @@ def save_checkpoint(
     try:
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
-        for name, content in contents.items():
-            _write_durably(beside / name, content())
+        sums = {}
+        for name, make in contents.items():
+            content = make()
+            sums[name] = sum_of(content)
+            write_durably(beside / name, content)
+        write_durably(beside / SUMS, to_text(sums).encode())
         fsync_folder(beside)
         if folder.exists():
             _retire(folder)
@@ -78,13 +82,6 @@ def delete_checkpoint(folder: Path) -> None:
         _retire(folder)
 
 
-def _write_durably(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Copies on the CPU, contiguous and each with memory of its own, as safetensors wants them (synchronises)."""
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
@@ -99,12 +96,16 @@ def _optimizer_tensors(network: nn.Module, optimizer: torch.optim.Optimizer) -> 
 
 
 def read_state(folder: Path) -> dict[str, Any]:
+    path = folder / "state.json"
     try:
-        state = read_json(folder / "state.json")
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder / 'state.json'} cannot be read: {error}.") from error
+        check_file(path)
+        state = read_json(path)
+    except ChecksumError as error:
+        raise CheckpointError(str(error)) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}.") from error
     if not isinstance(state, dict) or not isinstance(state.get("step"), int):
-        raise CheckpointError(f"{folder / 'state.json'} is not a checkpoint's state.")
+        raise CheckpointError(f"{path} is not a checkpoint's state.")
     return state
 
 
@@ -123,10 +124,21 @@ def load_optimizer(network: nn.Module, optimizer: torch.optim.Optimizer, path: P
             continue  # the parameter has had no gradient yet
         try:
             stored = {moment: tensors[f"{moment}:{name}"] for moment in MOMENTS}
+            _check_moments(stored, parameter)
             optimizer.state[parameter] = {
                 "step": stored["step"].to(parameter.device),
                 "exp_avg": torch.empty_like(parameter).copy_(stored["exp_avg"]),
                 "exp_avg_sq": torch.empty_like(parameter).copy_(stored["exp_avg_sq"]),
             }
-        except (KeyError, RuntimeError) as error:
+        except (KeyError, ValueError) as error:
             raise CheckpointError(f"{path} does not belong to this network: {name}: {error}") from error
+
+
+def _check_moments(stored: Mapping[str, Tensor], parameter: Tensor) -> None:
+    """Refuse what `copy_` would convert or repeat without a word. Raises ValueError."""
+    for moment, tensor in stored.items():
+        shape = torch.Size(()) if moment == "step" else parameter.shape
+        if tensor.shape != shape or not tensor.is_floating_point():
+            raise ValueError(
+                f"{moment} is {tuple(tensor.shape)} of {tensor.dtype}, not {tuple(shape)} of floating point"
+            )

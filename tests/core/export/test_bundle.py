@@ -83,7 +83,7 @@ def test_the_bundle_holds_what_is_promised(made):
     report, calls = made
     assert {path.name for path in report.path.iterdir()} == set(report.files)
     assert set(report.files) == {
-        "model.safetensors", "model.onnx", "model.pt2", "model.json", "parity.json", "run.toml", "card.html",
+        "model.safetensors", "model.onnx", "model.pt2", "model.json", "parity.json", "run.toml", "card.html", "SHA256SUMS",
     }  # fmt: skip
     assert calls == [(i, 7) for i in range(1, 8)]
     assert [path.name for path in report.path.parent.iterdir()] == [report.path.name]

@@ -50,7 +50,7 @@ def test_the_optimiser_goes_on_exactly(tmp_path, memory_format):
         assert torch.equal(mine, theirs)
 
 
-@pytest.mark.parametrize("call", range(1, 10))
+@pytest.mark.parametrize("call", range(1, 12))
 @pytest.mark.parametrize("function", ["write", "fsync", "rename"])
 def test_a_fault_anywhere_leaves_the_old_checkpoint_whole(tmp_path, monkeypatch, function, call):
     """The process dies (or the disk does) at the call-th write, fsync or rename of the second checkpoint."""
@@ -73,7 +73,7 @@ def test_a_fault_anywhere_leaves_the_old_checkpoint_whole(tmp_path, monkeypatch,
         return replacement
 
     if function == "write":
-        monkeypatch.setattr(checkpoint, "_write_durably", dying(checkpoint._write_durably))
+        monkeypatch.setattr(checkpoint, "write_durably", dying(checkpoint.write_durably))
     elif function == "fsync":
         monkeypatch.setattr(os, "fsync", dying(os.fsync))
     else:
@@ -87,7 +87,7 @@ def test_a_fault_anywhere_leaves_the_old_checkpoint_whole(tmp_path, monkeypatch,
     assert {f.name: f.read_bytes() for f in (tmp_path / "step-000001").iterdir()} == before
     for name in finished(tmp_path):  # a folder of this name is always a whole one
         assert read_state(tmp_path / name)["step"] == int(name[-1])
-        assert len(list((tmp_path / name).iterdir())) == 4
+        assert len(list((tmp_path / name).iterdir())) == 5
     assert died or "step-000002" in finished(tmp_path)
     save(tmp_path / "step-000002", network, optimizer, step=2)
     assert finished(tmp_path) == ["step-000001", "step-000002"]
@@ -100,7 +100,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing_half_done(tmp_path, m
         path.write_bytes(content[:10])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "_write_durably", full)
+    monkeypatch.setattr(checkpoint, "write_durably", full)
     with pytest.raises(CheckpointError, match="No space left on device"):
         save(tmp_path / "step-000001", network, optimizer)
     assert list(tmp_path.iterdir()) == []
