@@ -47,6 +47,11 @@ class RunControl:
         """Until the pause ends, or for so many seconds."""
         self._go.wait(seconds)
 
+    @property
+    def changing(self) -> bool:
+        """Whether changes are queued."""
+        return bool(self._changes)
+
     def next_changes(self) -> Mapping[str, Any] | None:
         """Take the oldest queued changes."""
         try:

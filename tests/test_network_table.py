@@ -28,9 +28,9 @@ def network_table():
 
 @pytest.fixture
 def small(network_table, monkeypatch):
-    Row = network_table.Row
-    rows = (Row(Architecture.LINEAR, "mit_b0", "one"), Row(Architecture.DPT, "tu-test_vit", "two", hrda=True))
-    monkeypatch.setattr(network_table, "ROWS", rows)
+    Network = network_table.Network
+    rows = (Network(Architecture.LINEAR, "mit_b0", "one"), Network(Architecture.DPT, "tu-test_vit", "two", hrda=True))
+    monkeypatch.setattr(network_table, "NETWORKS", rows)
     return network_table
 
 
@@ -53,7 +53,7 @@ def test_the_seconds_that_stand_there_are_kept(small):
 
 
 def test_seconds_are_measured_with_a_session(small, monkeypatch):
-    monkeypatch.setattr(small, "ROWS", (small.ROWS[0], small.Row(Architecture.UNET, "resnet18", "")))
+    monkeypatch.setattr(small, "NETWORKS", (small.NETWORKS[0], small.Network(Architecture.UNET, "resnet18", "")))
     monkeypatch.setattr(small, "CROP", 64)
     monkeypatch.setattr(small, "STEPS", 1)
     times = small.measured()
@@ -73,12 +73,12 @@ def test_without_a_place_for_it_nothing_is_written(small, monkeypatch, tmp_path,
 
 def test_the_chapters_table_has_the_rows_of_the_code(network_table):
     standing = network_table.standing(network_table.CHAPTER.read_text(encoding="utf-8"))
-    assert list(standing) == [row.name for row in network_table.ROWS]
+    assert list(standing) == [network_table.name_of(row) for row in network_table.NETWORKS]
 
 
 def test_every_row_is_described(network_table):
-    names = [row.name for row in network_table.ROWS]
+    names = [network_table.name_of(row) for row in network_table.NETWORKS]
     assert len(names) == len(set(names))
-    for row in network_table.ROWS:
+    for row in network_table.NETWORKS:
         assert row.use
         assert described(row.architecture, row.encoder, hrda=row.hrda).code_licence

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 
@@ -45,7 +45,31 @@ def evaluate_all(
     cancelled: Cancelled | None = None,
     on_problem: OnProblem | None = None,
 ) -> list[Scores]:
+    """Score several models on the same images. Takes and raises what `evaluation_steps` does, in one call.
+
+    Args:
+        progress: called with (images done, images in all).
+    """
+    steps = evaluation_steps(predictors, pairs, space, cancelled, on_problem)
+    while True:
+        try:
+            done, total = next(steps)
+        except StopIteration as finished:
+            return finished.value
+        if progress is not None:
+            progress(done, total)
+
+
+def evaluation_steps(
+    predictors: Sequence[Predictor],
+    pairs: Sequence[Pair],
+    space: LabelSpace,
+    cancelled: Cancelled | None = None,
+    on_problem: OnProblem | None = None,
+) -> Generator[tuple[int, int], None, list[Scores]]:
     """Score several models on the same images, each image read once and ahead of the models.
+
+    Yields (images done, images in all) after each image, and returns the scores of each model. Close it to break it off.
 
     Pairs without a label are not counted. A pair that cannot be read, or whose sizes differ, is reported and left out.
     After a cancellation the scores are those of the pairs so far; without any pair they are NaN.
@@ -72,8 +96,7 @@ def evaluate_all(
                 report(on_problem, sample)
             else:
                 counts.add(*sample)
-            if progress is not None:
-                progress(done, len(labelled))
+            yield done, len(labelled)
     return counts.scores()
 
 

@@ -22,6 +22,7 @@ from core.configuration.choices import Architecture
 from core.networks.attention import fuse_attention
 from core.networks.daformer import DAFormerDecoder
 from core.networks.dpt import DptDecoder
+from core.networks.encoders import ENCODERS
 from core.networks.hrda import Hrda
 from core.networks.licences import OWN_WEIGHTS, code_licence
 from core.networks.linear import LinearDecoder
@@ -39,15 +40,6 @@ _LIBRARYS: dict[Architecture, type[Any]] = {
     Architecture.UNET: smp.Unet,
     Architecture.DEEPLABV3PLUS: smp.DeepLabV3Plus,
     Architecture.UPERNET: smp.UPerNet,
-}
-_WORKING: dict[Architecture, str] = {
-    Architecture.SEGFORMER: "tu-pvt_v2_b0, tu-convnext_tiny, mit_b0, resnet50",
-    Architecture.UNET: "tu-pvt_v2_b0, tu-convnext_tiny, efficientnet-b0, resnet34",
-    Architecture.DEEPLABV3PLUS: "resnet50, mobilenet_v2, efficientnet-b0, tu-convnext_tiny, mit_b0",
-    Architecture.DAFORMER: "mit_b5, tu-pvt_v2_b0, tu-convnext_tiny, tu-vit_small_patch14_dinov2",
-    Architecture.UPERNET: "tu-convnext_tiny, tu-swin_tiny_patch4_window7_224, tu-pvt_v2_b0, mit_b0",
-    Architecture.DPT: "tu-vit_small_patch14_dinov2, tu-vit_small_patch16_dinov3, tu-vit_small_patch16_224",
-    Architecture.LINEAR: "tu-vit_small_patch14_dinov2, tu-vit_small_patch16_dinov3, tu-pvt_v2_b0",
 }
 _REFUSALS = (
     TypeError, ValueError, KeyError, IndexError, AttributeError, AssertionError, NotImplementedError, RuntimeError,
@@ -192,7 +184,7 @@ def _refusal(description: NetworkDescription, error: Exception) -> str:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return (
         f"{description.architecture.value} cannot use the encoder {description.encoder!r} ({reason}); "
-        f"encoders that work: {_WORKING[description.architecture]}."
+        f"encoders that work: {', '.join(ENCODERS[description.architecture])}."
     )
 
 

@@ -39,7 +39,7 @@ from core.runs.create import list_run
 from core.runs.folder import FollowedRun, RunFolder
 from core.training.checkpoint import CheckpointError
 from core.training.device import memory_gib
-from core.training.distributed import SOLO, Group
+from core.training.distributed import AGREE_EVERY_S, SOLO, Agreement, Group
 from core.training.failures import in_words, refusal
 from core.training.judging import COLUMNS_OF_A_ROW, Judge
 from core.training.meter import Meter
@@ -48,7 +48,6 @@ from core.training.session import Session, versions
 
 LOG = logging.getLogger(__name__)
 
-AGREE_EVERY_S = 0.5  # how often paused processes ask each other whether to go on
 STATUS_INTERVAL_S = 2.0  # status.json is flushed to the disk each time: not at every step
 ENDED = ("finished", "stopped")
 METRICS = (
@@ -118,6 +117,7 @@ class _Loop:
         self.control = control
         self.run = run
         self.group = group
+        self.agreement = Agreement(group)
         self.meter = Meter()
         self.row: dict[str, Any] = {}
         self.last_saved = -1
@@ -220,8 +220,10 @@ class _Loop:
             changes = self.replay.pop(0)[1]
             self._set(changes)
             yield SettingsChanged(self.session.step, changes)
-        yield from self._take_changes()
-        self.stopping, paused = self.group.any(self.control.stopping, self.control.paused)
+        wanted = self.control.stopping, self.control.paused, self.control.changing
+        self.stopping, paused, changing = self.agreement.ask(self.session.step, *wanted)
+        if changing:
+            yield from self._take_changes()
         if paused and not self.stopping:
             paused_at = time.perf_counter()
             self.run.note_status(state="paused", step=self.session.step)
@@ -239,8 +241,12 @@ class _Loop:
             self.stopping, paused = self.group.any(self.control.stopping, self.control.paused)
 
     def _take_changes(self) -> Iterator[Event]:
+        """Make the queued changes that the main process accepts and has written down, in all processes."""
+        config, made = self.session.config, []
         while (changes := self.control.next_changes()) is not None:
-            if reason := refusal(self.session.config, changes):
+            if not self.group.is_main:
+                continue  # its own queue is a copy of the main process's
+            if reason := refusal(config, changes):
                 yield Warned("change_refused", reason)
                 continue
             try:
@@ -249,6 +255,9 @@ class _Loop:
                 words = f"{self.run.changes_path} could not be written: {error.strerror or error}."
                 yield Warned("disk", f"{words} The change was not made. Free some space and make it again.")
                 continue
+            config = with_changes(config, changes)
+            made.append(dict(changes))
+        for changes in self.group.from_main(made):
             self.replay.clear()  # of a stretch that was lost: a new course is taken here (RunFolder.changes)
             self._set(changes)
             yield SettingsChanged(self.session.step, changes)

@@ -42,7 +42,7 @@ from core.networks.store import StoreError, load_weights, model_card, read_card
 from core.runs.folder import CheckpointRef, RunFolder
 from core.training.checkpoint import CheckpointError, delete_checkpoint, load_optimizer, read_state, save_checkpoint
 from core.training.device import Compute, apply, resolve, why_not_compiled
-from core.training.distributed import SOLO, Group, check_shares, synchronised
+from core.training.distributed import SOLO, Group, check_shares
 from core.training.optim import StepGuard, build_optimizer, set_learning_rate
 
 LOG = logging.getLogger(__name__)
@@ -83,8 +83,8 @@ class Session:
         network = network.to(self.compute.device)
         if self.compute.channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if config.training.sync_batch_norm and group.share.world > 1 and self.compute.device.startswith("cuda"):
-            network = synchronised(network)
+        if config.training.sync_batch_norm:
+            network = group.synchronised(network)
         self.network: Segmenter = network
         self.optimizer = build_optimizer(network, config.training)
         self.detail_step = _check_crop(network, config.training.crop_hw)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QCoreApplication
 
-from core.configuration.choices import Architecture, MaskStrategy, TeacherStatistics
+from core.configuration.choices import MaskStrategy, TeacherStatistics
 from core.configuration.config import RunConfig
 
 Rule = tuple[Callable[[RunConfig], bool], str]
@@ -42,17 +42,6 @@ _RULES: dict[str, tuple[Rule, ...]] = {
     ),
     "training.twin_sub_crops": (_NO_HRDA,),
     "training.last_sub_crop": (_NO_HRDA,),
-}
-
-# Usual encoders of each architecture, the first ones permissively licensed.
-ENCODERS: dict[Architecture, tuple[str, ...]] = {
-    Architecture.SEGFORMER: ("tu-pvt_v2_b0", "tu-pvt_v2_b2", "tu-convnext_tiny", "resnet50", "mit_b0", "mit_b2"),
-    Architecture.UNET: ("resnet34", "tu-pvt_v2_b0", "tu-convnext_tiny", "efficientnet-b0"),
-    Architecture.DEEPLABV3PLUS: ("resnet50", "mobilenet_v2", "efficientnet-b0", "tu-convnext_tiny"),
-    Architecture.DAFORMER: ("tu-pvt_v2_b2", "tu-convnext_tiny", "mit_b0", "mit_b5"),
-    Architecture.UPERNET: ("tu-convnext_tiny", "tu-swin_tiny_patch4_window7_224", "tu-pvt_v2_b0"),
-    Architecture.DPT: ("tu-vit_small_patch14_dinov2", "tu-vit_small_patch16_dinov3", "tu-vit_small_patch16_224"),
-    Architecture.LINEAR: ("tu-vit_small_patch14_dinov2", "tu-vit_small_patch16_dinov3", "tu-pvt_v2_b0"),
 }
 
 

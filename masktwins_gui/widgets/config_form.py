@@ -11,9 +11,10 @@ from core.configuration import settings
 from core.configuration.config import RunConfig
 from core.configuration.settings import Setting
 from core.errors import ConfigError
+from core.networks.encoders import ENCODERS
 from masktwins_gui import theme
 from masktwins_gui.models.project import ProjectModel
-from masktwins_gui.models.relevance import ENCODERS, idle_reason
+from masktwins_gui.models.relevance import idle_reason
 from masktwins_gui.plain_text import plain_tip
 from masktwins_gui.widgets.controls import fold_button
 from masktwins_gui.widgets.editors import Editor, TextEditor, make_editor

@@ -13,8 +13,8 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLineEdit, QSli
 from core.configuration.choices import Architecture
 from core.configuration.settings import Setting
 from core.labels import built_in_names
+from core.networks.encoders import ENCODERS
 from masktwins_gui import theme
-from masktwins_gui.models.relevance import ENCODERS
 from masktwins_gui.widgets.folder_field import FolderField
 
 SUGGESTIONS: dict[str, tuple[str, ...]] = {

@@ -11,17 +11,16 @@ import re
 import statistics
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from core.configuration.choices import Architecture
 from core.configuration.config import RunConfig
 from core.configuration.settings import with_changes
 from core.demo.data import make_demo
 from core.memory import keep_freed_memory
+from core.networks.encoders import NETWORKS, Network
 from core.networks.families import build_empty, described
 from core.networks.licences import code_licence, imagenet_licence
 from core.pixels import Normalisation
@@ -36,50 +35,9 @@ STEPS = 3  # measured, after one for warming up
 UNKNOWN_TIME = "–"
 
 
-@dataclass(frozen=True)
-class Row:
-    architecture: Architecture
-    encoder: str
-    use: str
-    hrda: bool = False
-
-    @property
-    def name(self) -> str:
-        return f"`{self.architecture.value}` `{self.encoder}`{' with HRDA' if self.hrda else ''}"
-
-
-PVT, MIT = "tu-pvt_v2_b0", "mit_b0"
-DINOV2, DINOV3 = "tu-vit_small_patch14_dinov2.lvd142m", "tu-vit_small_patch16_dinov3.lvd1689m"
-ROWS = (
-    Row(Architecture.SEGFORMER, PVT, "the default: light, and no licence forbids commercial use"),
-    Row(Architecture.UNET, PVT, "logits at every pixel, for small things and fine borders"),
-    Row(Architecture.UPERNET, PVT, "pooled context and a feature pyramid, for most of the parameters"),
-    Row(Architecture.DAFORMER, PVT, "the paper's head on a permissively licensed encoder"),
-    Row(Architecture.SEGFORMER, MIT, "the paper's family of encoders, the smallest"),
-    Row(Architecture.UNET, MIT, "as on PVTv2"),
-    Row(Architecture.DEEPLABV3PLUS, MIT, "dilated convolutions (ASPP) on MiT"),
-    Row(Architecture.UPERNET, MIT, "as on PVTv2"),
-    Row(Architecture.DAFORMER, MIT, "the paper's head, on the smallest encoder"),
-    Row(Architecture.DEEPLABV3PLUS, "tu-resnet50.a1_in1k", "a convolutional network throughout"),
-    Row(Architecture.SEGFORMER, "mit_b2", "between B0 and B5"),
-    Row(Architecture.SEGFORMER, "mit_b5", "the paper's encoder with the lighter head"),
-    Row(Architecture.DAFORMER, "mit_b5", "comparison with DAFormer; takes its released checkpoints"),
-    Row(
-        Architecture.DAFORMER,
-        "mit_b5",
-        "the paper's network; takes HRDA's, MIC's and MaskTwins' checkpoints",
-        hrda=True,
-    ),
-    Row(Architecture.UPERNET, "tu-convnext_tiny.fb_in1k", "a modern convolutional encoder"),
-    Row(
-        Architecture.UPERNET,
-        "tu-swin_tiny_patch4_window7_224.ms_in1k",
-        "Swin with its own paper's head; exports safetensors alone",
-    ),
-    Row(Architecture.DPT, DINOV2, "a foundation encoder with finer logits (stride 2)"),
-    Row(Architecture.DPT, DINOV3, "a newer foundation encoder; mind its licence"),
-    Row(Architecture.LINEAR, DINOV2, "a foundation encoder with next to no head; coarse borders (stride 14)"),
-)
+def name_of(network: Network) -> str:
+    """Name a network as the table does."""
+    return f"`{network.architecture.value}` `{network.encoder}`{' with HRDA' if network.hrda else ''}"
 
 
 def table(times: dict[str, str]) -> str:
@@ -88,20 +46,20 @@ def table(times: dict[str, str]) -> str:
         "| network | parameters | code | ImageNet or foundation weights | s per step | what it is for |",
         "|---|---|---|---|---|---|",
     ]
-    for row in ROWS:
+    for row in NETWORKS:
         cells = (
-            row.name,
+            name_of(row),
             f"{num_parameters(row) / 1e6:.1f} M",
             code_licence(row.encoder, row.architecture),
             imagenet_licence(row.encoder),
-            times.get(row.name, UNKNOWN_TIME),
+            times.get(name_of(row), UNKNOWN_TIME),
             row.use,
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def num_parameters(row: Row) -> int:
+def num_parameters(row: Network) -> int:
     """Trained values of the network with `NUM_CLASSES` classes."""
     network = build_empty(described(row.architecture, row.encoder, hrda=row.hrda), NUM_CLASSES, Normalisation())
     return sum(p.numel() for p in network.parameters())
@@ -117,7 +75,7 @@ def measured() -> dict[str, str]:
             "network.weights": "none", "mask.block_size": 16, "training.device": "cpu", "training.precision": "fp32",
             "training.source_steps": 0, "training.steps": 10_000, "training.batch_size": BATCH, "training.crop_size": CROP,
         }  # fmt: skip
-        for index, row in enumerate(ROWS):
+        for index, row in enumerate(NETWORKS):
             network = {
                 "network.architecture": row.architecture.value,
                 "network.encoder": row.encoder,
@@ -125,8 +83,8 @@ def measured() -> dict[str, str]:
             }
             config = with_changes(RunConfig(data=data), {**base, **network})
             run = create_run(config, Path(folder) / f"run-{index}")
-            times[row.name] = f"{seconds_per_step(Session(config, run, list_run(run), None)):.2f}"
-            print(row.name, times[row.name], file=sys.stderr)
+            times[name_of(row)] = f"{seconds_per_step(Session(config, run, list_run(run), None)):.2f}"
+            print(name_of(row), times[name_of(row)], file=sys.stderr)
     return times
 
 

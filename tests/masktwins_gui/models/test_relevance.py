@@ -1,9 +1,8 @@
 import pytest
 
 from core.configuration import settings
-from core.configuration.choices import Architecture
 from core.configuration.config import RunConfig
-from masktwins_gui.models.relevance import _RULES, ENCODERS, idle_reason
+from masktwins_gui.models.relevance import _RULES, idle_reason
 
 
 @pytest.mark.parametrize(
@@ -31,7 +30,5 @@ def test_what_waits_for_another_setting():
     assert idle_reason("training.last_sub_crop", on) == idle_reason("data.rare_class_temperature", on) == ""
 
 
-def test_every_rule_is_about_a_setting_and_every_architecture_has_encoders():
+def test_every_rule_is_about_a_setting():
     assert set(_RULES) <= {s.path for s in settings.settings()}
-    assert set(ENCODERS) == set(Architecture)
-    assert all(ENCODERS.values())
