@@ -43,12 +43,12 @@ def test_a_run_goes_through_its_states(qtbot, make_controller):
     controller.start("night")
     assert controller.state is RunState.PREPARING
     wait_for(qtbot, controller, RunState.RUNNING)
-    qtbot.waitUntil(lambda: len(controller.losses.series.get("total", ())) > 5)
+    qtbot.waitUntil(lambda: len(controller.shown.losses.series.get("total", ())) > 5)
     controller.pause()
     wait_for(qtbot, controller, RunState.PAUSED)
-    held = len(controller.losses.series["total"])
+    held = len(controller.shown.losses.series["total"])
     controller._drain()
-    assert len(controller.losses.series["total"]) == held
+    assert len(controller.shown.losses.series["total"]) == held
     controller.resume()
     wait_for(qtbot, controller, RunState.RUNNING)
     with qtbot.waitSignal(controller.ended) as ended:
@@ -65,8 +65,8 @@ def test_a_run_goes_through_its_states(qtbot, make_controller):
     ]
     assert states == expected
     assert engine.closed
-    assert {mark.kind for mark in controller.losses.marks} == {"phase", "pause", "checkpoint"}
-    assert controller.quality.series["teacher"].y.tolist() == [50.0]
+    assert {mark.kind for mark in controller.shown.losses.marks} == {"pause", "checkpoint"}
+    assert controller.shown.quality.series["teacher"].y.tolist() == [50.0]
     assert RunFolder.is_run(controller.run_path)
     assert controller.run_path.name == "night-01"
 
@@ -88,8 +88,8 @@ def test_a_failure_is_told_and_clears_the_previews(qtbot, make_controller):
     assert controller.state is RunState.FAILED
     assert failed.args[0] == "the card has left the bus"
     assert "RuntimeError" in failed.args[1]
-    assert controller.previews.previews == []
-    assert len(controller.losses.series["total"]) == 1  # what came before the failure is shown
+    assert controller.shown.filmstrip.steps == []
+    assert len(controller.shown.losses.series["total"]) == 1  # what came before the failure is shown
     controller._engine = FakeEngine(num_steps=3)  # and another run can follow
     with qtbot.waitSignal(controller.ended):
         controller.start()
@@ -121,7 +121,7 @@ def test_only_live_changes_reach_the_engine_and_undo_is_another_change(qtbot, ma
     controller.project.change({"mask.ratio": 0.7})
     qtbot.waitUntil(lambda: len(engine.changes) == 3)
     assert engine.changes[-1] == {"mask.ratio": 0.7}
-    qtbot.waitUntil(lambda: any(mark.kind == "change" for mark in controller.losses.marks))
+    qtbot.waitUntil(lambda: any(mark.kind == "change" for mark in controller.shown.losses.marks))
 
 
 def test_a_second_start_while_running_does_nothing(qtbot, make_controller):
@@ -144,10 +144,10 @@ def test_a_resumed_run_continues_its_curves(qtbot, make_controller, small_data):
     run.metrics_path.write_text("step,phase,total,teacher_miou\n1,source,3.0,\n2,source,2.5,41.0\n3,source,9.0,\n")
     controller.resume_run(run.path)
     wait_for(qtbot, controller, RunState.IDLE)
-    total = controller.losses.series["total"]
+    total = controller.shown.losses.series["total"]
     assert total.x.tolist() == [1, 2, 3]
     assert total.y.tolist() == [3.0, 2.5, 1 / 3]  # the row after the checkpoint is gone
-    assert controller.quality.series["teacher"].y.tolist() == [41.0]
+    assert controller.shown.quality.series["teacher"].y.tolist() == [41.0]
 
 
 def test_the_curves_of_the_newest_run_are_shown_when_a_project_opens(qtbot, make_controller, small_data):
@@ -156,10 +156,10 @@ def test_the_curves_of_the_newest_run_are_shown_when_a_project_opens(qtbot, make
     run.create(small_data)
     run.metrics_path.write_text("step,phase,total,learning_rate\n1,source,3.0,0.1\n2,source,2.5,0.1\n")
     controller.refresh_runs()
-    qtbot.waitUntil(lambda: "total" in controller.losses.series)
-    assert list(controller.losses.series) == ["total"]
+    qtbot.waitUntil(lambda: "total" in controller.shown.losses.series)
+    assert list(controller.shown.losses.series) == ["total"]
     controller.project.new(RunConfig())
-    assert not controller.losses.series
+    assert not controller.shown.losses.series
     qtbot.waitUntil(lambda: not controller.jobs.busy)
 
 
@@ -181,21 +181,21 @@ def make_run(controller, config, name, rows, **status):
 def test_an_earlier_run_brings_its_health_and_its_verdict(qtbot, make_controller, small_data):
     controller = make_controller(FakeEngine())
     shown = []
-    controller.run_shown.connect(shown.append)
+    controller.shown.changed.connect(shown.append)
     old = make_run(controller, small_data, "old-01", OLD_ROWS)
     new = make_run(controller, small_data, "new-01", NEW_ROWS, result={"verdict": "The adapted model looks better."})
     controller.show_run(read_run(new.path))
     qtbot.waitUntil(lambda: shown[-1:] == [new.path])
-    health = controller.health
+    health = controller.shown.health
     assert (health.source.score, health.adapted.score, health.adapted.step) == (0.66, 0.71, 7)
     assert health.verdict == "The adapted model looks better."
     assert health.curves.series["stability"].y.tolist() == [0.7, 0.8]
-    assert controller.quality.series["source"].y.tolist() == [30.5]
+    assert controller.shown.quality.series["source"].y.tolist() == [30.5]
     controller.show_run(read_run(old.path))  # of a version without health, and with a row that has no step
     qtbot.waitUntil(lambda: shown[-1] == old.path)
     assert (health.source, health.adapted, health.verdict) == (None, None, "")
-    assert controller.losses.series["total"].x.tolist() == [5]
-    assert list(controller.quality.series) == ["student"]
+    assert controller.shown.losses.series["total"].x.tolist() == [5]
+    assert list(controller.shown.quality.series) == ["student"]
 
 
 def test_the_curves_of_a_project_that_was_left_meanwhile_are_not_shown(qtbot, make_controller, small_data):
@@ -204,8 +204,8 @@ def test_the_curves_of_a_project_that_was_left_meanwhile_are_not_shown(qtbot, ma
     controller.show_run(read_run(run.path))
     controller.project.new(RunConfig())
     qtbot.waitUntil(lambda: not controller.jobs.busy)
-    assert not controller.losses.series
-    assert controller.health.source is None
+    assert not controller.shown.losses.series
+    assert controller.shown.health.source is None
 
 
 def test_a_run_tells_its_health_as_it_goes(qtbot, make_controller):
@@ -217,14 +217,14 @@ def test_a_run_tells_its_health_as_it_goes(qtbot, make_controller):
 
     controller = make_controller(engine)
     shown = []
-    controller.run_shown.connect(shown.append)
+    controller.shown.changed.connect(shown.append)
     with qtbot.waitSignal(controller.ended):
         controller.start()
     wait_for(qtbot, controller, RunState.IDLE)
     assert shown[-1] == controller.run_path
-    assert (controller.health.source.score, controller.health.adapted.score) == (0.5, -0.4)
-    assert controller.health.adapted.collapsed
-    assert controller.health.verdict == "The source-only model looks better."
+    assert (controller.shown.health.source.score, controller.shown.health.adapted.score) == (0.5, -0.4)
+    assert controller.shown.health.adapted.collapsed
+    assert controller.shown.health.verdict == "The source-only model looks better."
 
 
 def test_the_engine_runs_in_a_thread_of_its_own(qtbot, make_controller):
