@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, QStandardPaths, QTimer, Signal
 
 from core.configuration import settings
 from core.configuration.config import RunConfig
@@ -45,6 +45,7 @@ from masktwins_gui.workers.training import Engine, Mailbox, Measure, TrainingWor
 log = logging.getLogger(__name__)
 
 DRAIN_MS = 100
+TEMPORARY = QStandardPaths.StandardLocation.TempLocation
 REFUSED = ("change_refused", "disk")  # warnings that may answer a change instead of SettingsChanged
 
 
@@ -146,9 +147,9 @@ class Controller(QObject):
 
     def measure(self) -> None:
         """Make a few real steps of the project's configuration, to say what a run would need."""
-        config = self.project.config
+        subject = self.project.config, self.project.folder or Path(QStandardPaths.writableLocation(TEMPORARY))
         if not self.state.active:
-            worker = TrainingWorker(lambda: config, self._renewed_mailbox(), self._load_measure, self)
+            worker = TrainingWorker(lambda: subject, self._renewed_mailbox(), self._load_measure, self)
             self._run(worker, RunState.MEASURING)
 
     def pause(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from PySide6.QtCore import QObject, QThread
@@ -17,7 +18,7 @@ from masktwins_gui.workers.tasks import Failure, attempt
 
 T = TypeVar("T")
 Engine = Callable[[RunControl, RunFolder], Iterator[Event]]
-Measure = Callable[[RunControl, RunConfig], Iterator[Event]]
+Measure = Callable[[RunControl, tuple[RunConfig, Path]], Iterator[Event]]
 
 
 class Mailbox:
