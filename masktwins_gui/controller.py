@@ -188,7 +188,11 @@ class Controller(QObject):
         if folder is None:
             self.runs.set_runs(())
             return
-        self.jobs.submit("runs", lambda _: list_runs(folder), lambda runs: self._take_runs(folder, runs))
+
+        def fail(message: str, details: str) -> None:
+            log.warning("the runs of %s cannot be listed: %s", folder, message)
+
+        self.jobs.submit("runs", lambda _: list_runs(folder), lambda runs: self._take_runs(folder, runs), fail)
 
     def _take_runs(self, folder: Path, runs: tuple[RunInfo, ...]) -> None:
         if folder != self.project.folder:
@@ -210,7 +214,10 @@ class Controller(QObject):
             if not self._trains_now and run.path.parent.parent == self.project.folder:  # which may have changed since
                 self.shown.take(*found, run.verdict)
 
-        self.jobs.submit("history", lambda _: (read_history(run.path, smoothing), list_previews(run.path)), show)
+        def fail(message: str, details: str) -> None:
+            self.message.emit(self.tr("{0} cannot be shown: {1}").format(run.title, message))
+
+        self.jobs.submit("history", lambda _: (read_history(run.path, smoothing), list_previews(run.path)), show, fail)
 
     @property
     def measures(self) -> bool:

@@ -6,8 +6,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import psutil
@@ -65,18 +64,28 @@ def measure(control: RunControl, subject: tuple[RunConfig, Path]) -> Iterator[Ev
         with tempfile.TemporaryDirectory(prefix=PREFIX, dir=folder, ignore_cleanup_errors=True) as place:
             run = create_run(_shortened(config), Path(place) / "runs" / "run", Path(place))
             watched = _Watched(config)
-            with closing(adapt(control, run)) as events:
-                for event in events:
-                    watched.take(event)
-                    if isinstance(event, Preparing | Measuring):
-                        yield event
-                    elif isinstance(event, StepDone):
-                        yield Measuring("measuring steps", event.step, _shortened(config).training.total_steps)
+            yield from _steps(control, run, watched)
             if not control.stopping:
                 yield Preparing("measuring an evaluation")
                 yield watched.estimate(run, _listing(config, run), folder)
     except OSError as error:
         raise RunError(f"Nothing could be measured in {folder}: {reason(error)}.") from error
+
+
+def _steps(control: RunControl, run: RunFolder, watched: _Watched) -> Iterator[Event]:
+    """Train the short run, and pass on how far it is."""
+    total = run.config().training.total_steps
+    events = adapt(control, run)
+    try:
+        for event in events:
+            watched.take(event)
+            if isinstance(event, Preparing | Measuring):
+                yield event
+            elif isinstance(event, StepDone):
+                yield Measuring("measuring steps", event.step, total)
+    finally:
+        if isinstance(events, Generator):
+            events.close()
 
 
 def _shortened(config: RunConfig) -> RunConfig:

@@ -114,7 +114,7 @@ def list_runs(project_folder: Path) -> tuple[RunInfo, ...]:
 def _compared(runs: Sequence[RunInfo]) -> list[RunInfo]:
     """Say of each run what differs from the one that was made before it."""
     by_age = sorted(runs, key=lambda run: (run.created, run.name))
-    before = [None, *by_age[:-1]]
+    before = [None, *by_age][: len(by_age)]
     return [
         run if older is None else replace(run, changed=changes_in_words(older.config, run.config))
         for run, older in zip(by_age, before, strict=True)

@@ -1,17 +1,19 @@
 """The run's transitions, with engines that train nothing."""
 
+import shutil
 import threading
 
 import pytest
 
+from core.configuration import settings
 from core.configuration.config import RunConfig
-from core.events import Finished, HealthMeasured, Model
+from core.events import Finished, HealthMeasured, Measuring, Model, Preparing, SettingsChanged
 from core.runs.folder import RunFolder
 from masktwins_gui.controller import Controller
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.runs import read_run
 from masktwins_gui.models.states import RunState
-from tests.masktwins_gui.fakes import FakeEngine, failing_engine, started, step_done
+from tests.masktwins_gui.fakes import ESTIMATE, FakeEngine, failing_engine, started, step_done
 
 
 @pytest.fixture
@@ -238,3 +240,143 @@ def test_the_engine_runs_in_a_thread_of_its_own(qtbot, make_controller):
     controller.start()
     wait_for(qtbot, controller, RunState.IDLE)
     assert threads != [threading.get_ident()]
+
+
+def test_repeats_take_the_next_seeds_one_after_the_other(qtbot, make_controller):
+    controller = make_controller(FakeEngine(num_steps=3))
+    controller.project.change({"training.seed": 7})
+    with qtbot.waitSignal(controller.repeated) as repeated:
+        controller.repeat("night", 3)
+    wait_for(qtbot, controller, RunState.IDLE)
+    runs = [read_run(path) for path in repeated.args[0]]
+    assert [run.name for run in runs] == ["night-01", "night-02", "night-03"]
+    assert [run.config.training.seed for run in runs] == [7, 8, 9]
+    assert [run.title for run in runs] == ["night, seed 7", "night, seed 8", "night, seed 9"]
+    assert controller.project.config.training.seed == 7
+
+
+def test_a_stop_ends_the_whole_series(qtbot, make_controller):
+    controller = make_controller(FakeEngine())
+    controller.repeat("night", 3)
+    wait_for(qtbot, controller, RunState.RUNNING)
+    controller.stop()
+    wait_for(qtbot, controller, RunState.IDLE)
+    assert len(list((controller.project.folder / "runs").iterdir())) == 1
+
+
+def fake_measure(control, subject):
+    yield Preparing("building the network")
+    yield Measuring("measuring steps", 1, 8)
+    while not control.stopping and subject[0].training.batch_size == 99:
+        control._stop.wait(0.002)
+    if subject[0].training.batch_size == 98:
+        raise RuntimeError("out of memory")
+    if not control.stopping:
+        yield ESTIMATE
+
+
+def test_a_measurement_has_a_state_of_its_own_and_makes_no_run(qtbot, make_controller):
+    controller = make_controller(FakeEngine())
+    controller._measure = fake_measure
+    states = []
+    controller.state_changed.connect(states.append)
+    with qtbot.waitSignal(controller.measured) as measured:
+        controller.measure()
+    wait_for(qtbot, controller, RunState.IDLE)
+    assert measured.args == [ESTIMATE]
+    assert states == [RunState.MEASURING, RunState.IDLE]
+    assert not (controller.project.folder / "runs").exists()
+
+
+def test_a_measurement_can_be_cancelled_and_can_fail(qtbot, make_controller):
+    controller = make_controller(FakeEngine())
+    controller._measure = fake_measure
+    controller.project.change({"training.batch_size": 99})
+    controller.measure()
+    assert controller.measures
+    controller.start()  # not now
+    controller.stop()
+    wait_for(qtbot, controller, RunState.IDLE)
+    assert not controller.measures
+    controller.project.change({"training.batch_size": 98})
+    with qtbot.waitSignal(controller.measure_failed) as failed, qtbot.assertNotEmitted(controller.failed):
+        controller.measure()
+    assert failed.args[0] == "out of memory"
+    assert controller.state is RunState.IDLE
+
+
+def test_what_the_run_does_between_two_steps_is_told_until_the_next(qtbot, make_controller):
+    go = threading.Event()
+
+    def engine(control, run):
+        yield started(run)
+        yield step_done(1)
+        yield Measuring("scoring the teacher", 2, 9)
+        go.wait(10)
+        yield step_done(2)
+
+    controller = make_controller(engine)
+    with qtbot.waitSignal(controller.measuring) as measuring:
+        controller.start()
+    assert measuring.args[0].message == "scoring the teacher"
+    with qtbot.waitSignal(controller.stepped):
+        go.set()
+    wait_for(qtbot, controller, RunState.IDLE)
+
+
+def test_while_a_run_is_resumed_its_own_settings_are_shown(qtbot, make_controller, small_data):
+    engine = FakeEngine()
+    controller = make_controller(engine)
+    project = controller.project
+    project.change({"training.learning_rate": 5e-4, "training.batch_size": 3})
+    mine, mine_path = project.config, project.path
+    run = RunFolder(project.folder / "runs" / "old-01")
+    run.create(settings.with_changes(small_data, {"training.learning_rate": 3e-4}))
+    run.append_change(0, {"loss.twin_weight": 0.25})
+    run.write_status(state="stopped", step=0)
+    controller.refresh_runs()
+    qtbot.waitUntil(lambda: len(controller.runs.runs) == 1)
+    controller.resume_run(run.path)
+    wait_for(qtbot, controller, RunState.RUNNING)
+    assert project.config.training.learning_rate == 3e-4
+    assert project.config.loss.twin_weight == 0.25
+    assert project.config.training.batch_size == small_data.training.batch_size
+    project.change({"mask.ratio": 0.3})
+    qtbot.waitUntil(lambda: engine.changes == [{"mask.ratio": 0.3}])
+    project.save(mine_path)  # keeps the project's own settings
+    assert settings.load(mine_path).training.learning_rate == 5e-4
+    controller.stop()
+    wait_for(qtbot, controller, RunState.IDLE)
+    assert project.config == mine
+    project.undo()  # its history goes on too
+    assert project.config.training.learning_rate == small_data.training.learning_rate
+
+
+def test_a_change_that_the_engine_repeats_is_shown_and_not_sent_again(qtbot, make_controller):
+    sent = []
+
+    def engine(control, run):
+        yield started(run)
+        yield SettingsChanged(5, {"loss.twin_weight": 0.25})
+        for _ in range(50):
+            control._stop.wait(0.002)
+            while (changes := control.next_changes()) is not None:
+                sent.append(changes)
+            yield step_done(6)
+
+    controller = make_controller(engine)
+    controller.start()
+    wait_for(qtbot, controller, RunState.IDLE)
+    assert controller.project.config.loss.twin_weight == 0.25
+    assert sent == []
+
+
+def test_a_run_that_was_deleted_is_no_longer_shown(qtbot, make_controller, small_data):
+    controller = make_controller(FakeEngine())
+    make_run(controller, small_data, "new-01", NEW_ROWS)
+    controller.refresh_runs()
+    qtbot.waitUntil(lambda: controller.shown.path is not None)
+    shutil.rmtree(controller.shown.path)
+    controller.refresh_runs()
+    qtbot.waitUntil(lambda: controller.shown.path is None)
+    assert not controller.shown.losses.series
