@@ -16,6 +16,7 @@ class RunControl:
     _stop: threading.Event = field(default_factory=threading.Event)
     _go: threading.Event = field(default_factory=threading.Event)
     _changes: deque[Mapping[str, Any]] = field(default_factory=deque)
+    keep_best: bool = False
 
     def __post_init__(self) -> None:
         self._go.set()
@@ -26,8 +27,13 @@ class RunControl:
     def resume(self) -> None:
         self._go.set()
 
-    def stop(self) -> None:
-        """Ask for a clean end with a checkpoint; also releases a pause."""
+    def stop(self, *, keep_best: bool = False) -> None:
+        """Ask for a clean end with a checkpoint; also releases a pause.
+
+        Args:
+            keep_best: measure the last state too, and make the best checkpoint the run's result.
+        """
+        self.keep_best = keep_best
         self._stop.set()
         self._go.set()
 

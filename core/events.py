@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,15 @@ class Preparing:
     """Something that takes a while before the first step, in words."""
 
     message: str
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """Progress of something that takes a while between two steps, in words: `done` of `total` images or passes."""
+
+    message: str
+    done: int
+    total: int
 
 
 @dataclass(frozen=True)
@@ -156,6 +165,31 @@ class Resumed:
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """What a run of a configuration needs on this machine, from a few real steps. Times in seconds.
+
+    The total counts steps, evaluations, previews and checkpoints, not the loading of torch and of the network.
+    """
+
+    device: str
+    device_reason: str
+    source_step_seconds: float | None  # None without source-only steps
+    adapt_step_seconds: float | None  # None without adaptation steps
+    evaluation_seconds: float  # one measurement of student and teacher
+    preview_seconds: float
+    checkpoint_seconds: float
+    total_seconds: float
+    memory_gib: float  # the device's on CUDA, else the program's
+    memory_total_gib: float
+    checkpoint_bytes: int
+    disk_bytes: int  # of the whole run at its largest
+    disk_free_bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class Finished:
     """The last event: all steps done, or stopped on request. `result` is what `adapt --json` prints."""
 
@@ -166,6 +200,8 @@ class Finished:
 
 Event = (
     Preparing
+    | Measuring
+    | Estimate
     | RunStarted
     | PhaseStarted
     | StepDone

@@ -3,79 +3,102 @@
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, QStandardPaths, QTimer, Signal
 
 from core.configuration import settings
 from core.configuration.config import RunConfig
 from core.events import (
-    LOSS_NAMES,
     CheckpointSaved,
-    Evaluated,
+    Estimate,
     Event,
     Finished,
-    HealthMeasured,
-    Model,
+    Measuring,
     Paused,
-    PhaseStarted,
     Preparing,
-    PreviewReady,
     Resumed,
     RunStarted,
     SettingsChanged,
     StepDone,
     Warned,
 )
-from core.runs.create import create_run, new_run_path, why_not_a_name
+from core.runs.create import create_run, discard_unstarted, new_run_path, why_not_a_name
 from core.runs.folder import RunFolder
-from masktwins_gui.models.curves import CurveStore, Mark
-from masktwins_gui.models.health import HealthModel, reading, readings
-from masktwins_gui.models.previews import PreviewHistory
+from core.runs.notes import Notes, write_notes
+from masktwins_gui.models.comparison import Comparison
+from masktwins_gui.models.differences import SEED, values_in_words
+from masktwins_gui.models.history import RunHistory, read_history
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.runs import RunInfo, RunsModel, list_runs
+from masktwins_gui.models.shown_run import ShownRun
 from masktwins_gui.models.states import RunState
+from masktwins_gui.models.stored_previews import list_previews, read_preview
 from masktwins_gui.workers.inference import InferenceWorker
 from masktwins_gui.workers.jobs import JobPool
-from masktwins_gui.workers.training import Engine, Mailbox, TrainingWorker
+from masktwins_gui.workers.training import Engine, Mailbox, Measure, TrainingWorker, load_engine, load_measure
 
 log = logging.getLogger(__name__)
 
 DRAIN_MS = 100
+TEMPORARY = QStandardPaths.StandardLocation.TempLocation
+REFUSED = ("change_refused", "disk")  # warnings that may answer a change instead of SettingsChanged
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run that is to start once the one before it has finished."""
+
+    name: str
+    config: RunConfig
+    label: str
 
 
 class Controller(QObject):
-    """Starts, steers and ends a run; turns its events into models and signals. GUI thread only."""
+    """Starts, steers and ends a run or a measurement; turns its events into models and signals. GUI thread only."""
 
     state_changed = Signal(object)  # RunState
     message = Signal(str)  # one line about what is happening
+    measuring = Signal(object)  # Measuring: what the run does between two steps, where it takes a while
     warned = Signal(object)  # Warned
     started = Signal(object)  # RunStarted
     stepped = Signal(object)  # StepDone, the newest of a drain
-    evaluated = Signal(object)  # Evaluated
-    run_shown = Signal(object)  # Path of the run whose curves are shown, or None
+    measured = Signal(object)  # Estimate
     ended = Signal(object)  # Finished
-    failed = Signal(str, str)  # what happened, details
+    repeated = Signal(object)  # paths of the runs that differ by their seed, once all have finished
+    failed = Signal(str, str)  # what happened to the run, details
+    measure_failed = Signal(str, str)
 
-    def __init__(self, project: ProjectModel, engine: Engine | None = None, parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        project: ProjectModel,
+        engine: Engine | None = None,
+        parent: QObject | None = None,
+        *,
+        measure: Measure | None = None,
+    ) -> None:
         super().__init__(parent)
         self.project = project
         self.state = RunState.IDLE
-        self.losses = CurveStore(parent=self)
-        self.quality = CurveStore(smoothing=0.0, parent=self)
-        self.health = HealthModel(self)
-        self.previews = PreviewHistory(parent=self)
-        self.runs = RunsModel(self)
         self.jobs = JobPool(parent=self)
         self.inference = InferenceWorker(self)
+        self.runs = RunsModel(self)
+        self.shown = ShownRun(self.jobs, read_preview, self)
+        self.comparison = Comparison(self.runs, self.shown, self.jobs, self)
         self.run_path: Path | None = None
-        self._engine = engine
+        self._engine, self._measure = engine, measure
         self._worker: TrainingWorker | None = None
-        self._old_rows: list[dict[str, str]] = []
+        self._measures = False  # the worker measures, and trains no run
+        self._planned: deque[Planned] = deque()
+        self._repeated: list[Path] = []
+        self._history: tuple[RunHistory, tuple[int, ...]] | None = None  # of a run that is resumed
         self._mailbox = Mailbox()
         self._sent: RunConfig = project.config
+        self._awaited: deque[dict[str, Any]] = deque()  # changes that the engine has not answered yet
         self._timer = QTimer(self)
         self._timer.setInterval(DRAIN_MS)
         self._timer.timeout.connect(self._drain)
@@ -86,28 +109,48 @@ class Controller(QObject):
 
     def start(self, name: str = "run") -> None:
         """Train the project's configuration as a new run beside the project file."""
-        folder, config = self.project.folder, self.project.config
-        if self.state.active or folder is None:
+        if self._may_start(name):
+            self._start(Planned(name, self.project.config, ""))
+
+    def repeat(self, name: str, count: int) -> None:
+        """Train the project's configuration several times, one run after the other, each with the next seed."""
+        if not self._may_start(name):
             return
+        config, self._repeated = self.project.config, []
+        first = config.training.seed
+        for seed in range(first, first + count):
+            label = self.tr("{0}, seed {1}").format(name, seed)
+            self._planned.append(Planned(name, settings.with_changes(config, {SEED: seed}), label))
+        self._start(self._planned.popleft())
+
+    def _may_start(self, name: str) -> bool:
+        if self.state.active or self.project.folder is None:
+            return False
         if why := why_not_a_name(name):
             self.failed.emit(why, "")
-            return
-        self._clear()
-        path = new_run_path(folder, name)
-        self._launch(path, lambda: create_run(config, path, folder), is_new=True)
+        return not why
 
     def resume_run(self, path: Path) -> None:
-        """Go on with a run that ended before its last step; the curves begin with its metrics.csv."""
+        """Go on with a run that ended before its last step; its curves and previews go on too."""
         if self.state.active:
             return
-        self._clear()
+        self.shown.begin(path)
+        smoothing = self.shown.losses.smoothing
+        if (run := self.runs.find(path)) is not None:
+            self.project.enter_run(run.config_now)
 
         def find() -> RunFolder:
-            folder = RunFolder(path)
-            self._old_rows = folder.metrics()  # in the worker's thread; read after RunStarted has come
-            return folder
+            self._history = read_history(path, smoothing), list_previews(path)  # taken after RunStarted has come
+            return RunFolder(path)
 
         self._launch(path, find)
+
+    def measure(self) -> None:
+        """Make a few real steps of the project's configuration, to say what a run would need."""
+        subject = self.project.config, self.project.folder or Path(QStandardPaths.writableLocation(TEMPORARY))
+        if not self.state.active:
+            worker = TrainingWorker(lambda: subject, self._renewed_mailbox(), self._load_measure, self)
+            self._run(worker, RunState.MEASURING)
 
     def pause(self) -> None:
         if self._worker and self.state is RunState.RUNNING:
@@ -118,12 +161,18 @@ class Controller(QObject):
         if self._worker and self.state is RunState.PAUSED:
             self._worker.control.resume()
 
-    def stop(self) -> None:
-        """End cleanly, with a checkpoint."""
-        if self._worker and self.state.active:
-            self._worker.control.stop()
-            self._set_state(RunState.STOPPING)
-            self.message.emit(self.tr("Stopping: saving a checkpoint …"))
+    def stop(self, *, keep_best: bool = False) -> None:
+        """End cleanly, with a checkpoint; a measurement is cancelled.
+
+        Args:
+            keep_best: measure the present state too, and make the best checkpoint the run's result.
+        """
+        self._planned.clear()
+        if self._worker is None or not self.state.active:
+            return
+        self._worker.control.stop(keep_best=keep_best)
+        self._set_state(RunState.STOPPING)
+        self.message.emit(self.tr("Cancelling …") if self._measures else self.tr("Stopping: saving a checkpoint …"))
 
     def close(self) -> None:
         """End the other threads; a run must have ended before."""
@@ -134,79 +183,129 @@ class Controller(QObject):
     # Runs on disk ------------------------------------------------------------------------------
 
     def refresh_runs(self) -> None:
-        """List the project's runs anew, off the GUI thread."""
+        """List the project's runs again, off the GUI thread."""
         folder = self.project.folder
         if folder is None:
             self.runs.set_runs(())
             return
-        self.jobs.submit("runs", lambda _: list_runs(folder), self._take_runs)
 
-    def _take_runs(self, runs: tuple[RunInfo, ...]) -> None:
+        def fail(message: str, details: str) -> None:
+            log.warning("the runs of %s cannot be listed: %s", folder, message)
+
+        self.jobs.submit("runs", lambda _: list_runs(folder), lambda runs: self._take_runs(folder, runs), fail)
+
+    def _take_runs(self, folder: Path, runs: tuple[RunInfo, ...]) -> None:
+        if folder != self.project.folder:
+            return
         self.runs.set_runs(runs)
-        if runs and not self.losses.series:
+        if self.state.active or (self.shown.path is not None and self.runs.find(self.shown.path)):
+            return
+        self.shown.begin(None)
+        if runs:
             self.show_run(runs[0])
 
     def show_run(self, run: RunInfo) -> None:
-        """Load the curves of a run that is not training."""
-        if self.state.active:
+        """Read the files of a run that does not train here, and show them."""
+        if self._trains_now:
             return
+        smoothing = self.shown.losses.smoothing
 
-        def show(rows: list[dict[str, str]]) -> None:
-            if not self.state.active and run.path.parent.parent == self.project.folder:  # which may have changed since
-                self._clear()
-                self._add_rows(rows, run.source_steps)
-                self.health.set_verdict(run.verdict)
-                self.run_shown.emit(run.path)
+        def show(found: tuple[RunHistory, tuple[int, ...]]) -> None:
+            if not self._trains_now and run.path.parent.parent == self.project.folder:  # which may have changed since
+                self.shown.take(*found, run.verdict)
 
-        self.jobs.submit("metrics", lambda _: RunFolder(run.path).metrics(), show)
+        def fail(message: str, details: str) -> None:
+            self.message.emit(self.tr("{0} cannot be shown: {1}").format(run.title, message))
 
-    def _add_rows(self, rows: list[dict[str, str]], source_steps: int) -> None:
-        """Show rows of metrics.csv, whose columns are those of the version that wrote it."""
-        parsed = [(int(row["step"]), {n: _number(v) for n, v in row.items()}) for row in rows if _has_step(row)]
-        losses, quality = [], []
-        for step, numbers in parsed:
-            known = {name: value for name, value in numbers.items() if not math.isnan(value)}
-            losses.append((step, {n: known[n] for n in LOSS_NAMES if n in known}))
-            quality.append((step, {n.removesuffix("_miou"): v for n, v in known.items() if n.endswith("_miou")}))
-        self.losses.add(losses)
-        self.quality.add(quality)
-        self.health.add(readings(parsed, source_steps))
+        self.jobs.submit("history", lambda _: (read_history(run.path, smoothing), list_previews(run.path)), show, fail)
+
+    @property
+    def measures(self) -> bool:
+        """Whether the worker measures a configuration, and trains no run."""
+        return self.state.active and self._measures
+
+    @property
+    def _trains_now(self) -> bool:
+        return self.state.active and not self._measures
 
     def _on_path(self) -> None:
-        if not self.state.active and (self.run_path is None or self.run_path.parent.parent != self.project.folder):
-            self._clear()
+        if not self._trains_now and (self.shown.path is None or self.shown.path.parent.parent != self.project.folder):
+            self.shown.begin(None)
         self.refresh_runs()
 
     # The run's thread --------------------------------------------------------------------------
 
-    def _launch(self, path: Path, make_run: Callable[[], RunFolder], *, is_new: bool = False) -> None:
+    def _start(self, planned: Planned) -> None:
+        folder = self.project.folder
+        assert folder is not None
+        path = new_run_path(folder, planned.name)
+        if planned.label:
+            self._repeated.append(path)
+        self.shown.begin(path)
+
+        def make() -> RunFolder:
+            run = create_run(planned.config, path, folder)
+            if planned.label:
+                write_notes(path, Notes(planned.label))
+            return run
+
+        self._launch(path, make, discard=discard_unstarted)
+
+    def _load(self) -> Engine:
+        return self._engine or load_engine()
+
+    def _load_measure(self) -> Measure:
+        return self._measure or load_measure()
+
+    def _launch(
+        self, path: Path, make_run: Callable[[], RunFolder], *, discard: Callable[[RunFolder], object] | None = None
+    ) -> None:
         self.run_path, self._sent = path, self.project.config
+        self._awaited.clear()
         self.project.hold_history(True)
+        worker = TrainingWorker(make_run, self._renewed_mailbox(), self._load, self, discard=discard)
+        self._run(worker, RunState.PREPARING)
+
+    def _renewed_mailbox(self) -> Mailbox:
+        """A box of its own for each worker: nothing of one run reaches the next."""
         self._mailbox = Mailbox()
-        self._worker = TrainingWorker(make_run, self._mailbox, self._engine, self, is_new=is_new)
-        self._worker.finished.connect(self._on_finished)
-        self.run_shown.emit(path)
-        self._set_state(RunState.PREPARING)
+        return self._mailbox
+
+    def _run(self, worker: TrainingWorker, state: RunState) -> None:
+        self._measures = state is RunState.MEASURING
+        self._worker = worker
+        worker.finished.connect(self._on_finished)
+        self._set_state(state)
         self.message.emit(self.tr("Preparing …"))
-        self._worker.start()
+        worker.start()
         self._timer.start()
 
     def _on_finished(self) -> None:
         self._timer.stop()
         self._drain()
         worker, self._worker = self._worker, None
-        self.project.hold_history(False)
         failure = worker.failure if worker else None
         if worker:
             worker.wait()  # finished is sent a moment before the thread is gone
             worker.deleteLater()
+        self.project.hold_history(False)
+        self.project.leave_run()
         self.refresh_runs()
-        if failure is None:
+        if failure is not None and self._measures:
             self._set_state(RunState.IDLE)
-            return
-        self.previews.clear()  # no stale overlays beside an error
-        self._set_state(RunState.FAILED)
-        self.failed.emit(failure.message, failure.details)
+            self.measure_failed.emit(failure.message, failure.details)
+        elif failure is not None:
+            self._planned.clear()
+            self.shown.filmstrip.clear()  # no stale overlays beside an error
+            self._set_state(RunState.FAILED)
+            self.failed.emit(failure.message, failure.details)
+        elif self._planned:
+            self._start(self._planned.popleft())
+        else:
+            self._set_state(RunState.IDLE)
+            if len(self._repeated) > 1:
+                self.repeated.emit(tuple(self._repeated))
+            self._repeated = []
 
     def _drain(self) -> None:
         events = self._mailbox.take()
@@ -214,63 +313,64 @@ class Controller(QObject):
             self._handle(event)  # a resumed run's old rows come in here, before the new ones
         steps = [event for event in events if isinstance(event, StepDone)]
         if steps:
-            self.losses.add((event.step, event.losses) for event in steps)
+            self.shown.add_steps(steps)
             self.stepped.emit(steps[-1])
+        newest = next((event for event in reversed(events) if isinstance(event, StepDone | Measuring)), None)
+        if isinstance(newest, Measuring):
+            self.measuring.emit(newest)
 
     def _handle(self, event: Event) -> None:
+        if isinstance(event, RunStarted):
+            self._on_started(event)
+        self.shown.handle(event)
         match event:
             case Preparing(message):
                 self.message.emit(message)
-            case RunStarted():
-                self._on_started(event)
-            case PhaseStarted(phase, step):
-                self.losses.mark(Mark(step, "phase", self.tr("{0} steps begin").format(phase.value)))
-            case Evaluated(step, model, scores):
-                self.quality.add([(step, {model.value: scores.miou})])
-                self.evaluated.emit(event)
-            case HealthMeasured(step, model, values, score):
-                self.health.add([reading(step, values, score, is_source=model is Model.SOURCE)])
-            case PreviewReady():
-                self.previews.add(event)
-            case CheckpointSaved(step, path):
-                self._mark(Mark(step, "checkpoint", self.tr("Checkpoint {0}").format(path.name)))
-                self.message.emit(self.tr("Saved {0}").format(path.name))
+            case Estimate():
+                self.measured.emit(event)
+            case CheckpointSaved(path=path):
+                self._say(self.tr("Saved {0}").format(path.name))
                 self.refresh_runs()
-            case Warned():
+            case Warned(code=code):
+                if code in REFUSED and self._awaited:
+                    self._awaited.popleft()
+                place = f" ({event.path})" if event.path else ""
+                self._say(f"▲ {event.message}{place}")
                 self.warned.emit(event)
-            case SettingsChanged(step, changes):
-                text = ", ".join(f"{name} = {value}" for name, value in changes.items())
-                self._mark(Mark(step, "change", text))
-                self.message.emit(self.tr("Changed {0}").format(text))
+            case SettingsChanged(changes=changes):
+                self._follow(changes)
+                self._say(self.tr("Changed {0}").format(values_in_words(changes)))
             case Paused(step):
-                self._mark(Mark(step, "pause", self.tr("Paused")))
                 if self.state is not RunState.STOPPING:
                     self._set_state(RunState.PAUSED)
-                self.message.emit(self.tr("Paused after step {0}").format(step))
+                self._say(self.tr("Paused after step {0}").format(step))
             case Resumed(step):
                 if self.state is not RunState.STOPPING:
                     self._set_state(RunState.RUNNING)
-                self.message.emit(self.tr("Going on from step {0}").format(step))
+                self._say(self.tr("Going on from step {0}").format(step))
             case Finished():
-                self.health.set_verdict(str(event.result.get("verdict") or ""))
                 self.ended.emit(event)
+            case _:
+                pass
+
+    def _say(self, text: str) -> None:
+        """Say it now, and keep it among the run's messages."""
+        self.shown.write(text)
+        self.message.emit(text)
 
     def _on_started(self, event: RunStarted) -> None:
-        if event.first_step:
-            old = [row for row in self._old_rows if _has_step(row) and int(row["step"]) <= event.first_step]
-            self._add_rows(old, event.source_steps)
+        if event.first_step and self._history is not None:
+            self.shown.take(*self._history)
+            self.shown.cut_after(event.first_step)
+        self._history = None
         self.started.emit(event)
         if self.state is RunState.PREPARING:
             self._set_state(RunState.RUNNING)
-        self.message.emit(self.tr("Training on {0}: {1}").format(event.device, event.device_reason))
-
-    def _mark(self, mark: Mark) -> None:
-        for curves in (self.losses, self.quality, self.health.curves):
-            curves.mark(mark)
+        self._say(self.tr("Training on {0}: {1}").format(event.device, event.device_reason))
 
     def _send_changes(self, config: RunConfig) -> None:
         """Pass what changed since the last time to the engine; undo is another change."""
-        if self._worker is None or not self.state.active:
+        if self._worker is None or not self._trains_now:
             return
         changes = {
             s.path: settings.get(config, s.path)
@@ -279,28 +379,19 @@ class Controller(QObject):
         }
         self._sent = config
         if changes:
+            self._awaited.append(changes)
             self._worker.control.change(changes)
 
-    def _clear(self) -> None:
-        self.losses.clear()
-        self.quality.clear()
-        self.health.clear()
-        self.previews.clear()
-        self.run_shown.emit(None)
+    def _follow(self, changes: Mapping[str, Any]) -> None:
+        """Show a change that the engine makes by itself: a resumed run repeats those made after its checkpoint."""
+        if self._awaited and self._awaited[0] == dict(changes):
+            self._awaited.popleft()  # it was made in the window
+            return
+        self._sent = settings.with_changes(self._sent, changes)
+        self.project.change(changes)
 
     def _set_state(self, state: RunState) -> None:
         if state is not self.state:
             log.info("run: %s -> %s", self.state, state)
             self.state = state
             self.state_changed.emit(state)
-
-
-def _has_step(row: dict[str, str]) -> bool:
-    return row.get("step", "").isdecimal()
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan

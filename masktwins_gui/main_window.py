@@ -28,7 +28,7 @@ from masktwins_gui.pages.data import DataPage
 from masktwins_gui.pages.export import ExportPage
 from masktwins_gui.pages.inspect import InspectPage
 from masktwins_gui.pages.masks import MasksPage
-from masktwins_gui.pages.train import TrainPage
+from masktwins_gui.pages.train.page import TrainPage
 from masktwins_gui.project_files import ProjectFiles
 from masktwins_gui.widgets.error_dialog import ErrorDialog
 from masktwins_gui.widgets.rail import Rail
@@ -66,7 +66,7 @@ class MainWindow(QMainWindow):
         c = self.controller
         self.data = DataPage(self.project, self.dataset, c.jobs)
         self.masks = MasksPage(self.project, self.dataset, c.jobs)
-        self.train = TrainPage(self.project, self.dataset, c.runs, (c.losses, c.quality), c.health, c.previews)
+        self.train = TrainPage(self.project, self.dataset, c.runs, c.shown, c.comparison, c.jobs)
         self.inspect = InspectPage(self.project, self.dataset, c.runs, c.jobs, c.inference)
         self.export = ExportPage(self.project, self.dataset, c.runs, c.inference)
         self.pages = {name: getattr(self, name) for name in PAGES}
@@ -121,7 +121,7 @@ class MainWindow(QMainWindow):
         self.resize(1280, 720)
 
     def _connect(self) -> None:
-        c, files = self.controller, self.files
+        files = self.files
         # the rail
         self.rail.page_chosen.connect(lambda index: self.show_page(PAGES[index]))
         self.rail.theme_toggled.connect(self.toggle_theme)
@@ -134,24 +134,39 @@ class MainWindow(QMainWindow):
         self.masks.data_requested.connect(lambda: self.show_page("data"))
         self.inspect.train_requested.connect(lambda: self.show_page("train"))
         self.export.train_requested.connect(lambda: self.show_page("train"))
-        # the run
-        self.train.start_requested.connect(self._start)
-        self.train.resume_requested.connect(c.resume_run)
-        self.train.pause_requested.connect(c.pause)
-        self.train.continue_requested.connect(c.resume)
-        self.train.stop_requested.connect(c.stop)
-        self.train.summary.chosen.connect(c.show_run)
-        c.run_shown.connect(self.train.summary.show_run)
+        self.train.data_requested.connect(lambda: self.show_page("data"))
+        self.train.inspect_requested.connect(lambda: self.show_page("inspect"))
+        self.train.export_requested.connect(lambda: self.show_page("export"))
+        self.train.attention_wanted.connect(lambda: self.show_page("train"))
+        self._connect_run()
+        self._connect_files()
+
+    def _connect_run(self) -> None:
+        c, train = self.controller, self.train
+        train.start_requested.connect(self._start)
+        train.repeat_requested.connect(self._repeat)
+        train.resume_requested.connect(c.resume_run)
+        train.pause_requested.connect(c.pause)
+        train.continue_requested.connect(c.resume)
+        train.stop_requested.connect(c.stop)
+        train.stop_best_requested.connect(lambda: c.stop(keep_best=True))
+        train.measure_requested.connect(c.measure)
+        train.run_chosen.connect(c.show_run)
+        train.runs_changed.connect(c.refresh_runs)
+        train.failed.connect(self._show_file_failure)
         c.state_changed.connect(self._on_run_state)
-        c.message.connect(self.train.show_message)
-        c.warned.connect(self.train.show_warning)
+        c.message.connect(train.show_message)
         c.started.connect(self.status.show_start)
         c.started.connect(lambda event: self.rail.set_device(event.device, event.device_reason))
         c.stepped.connect(self.status.show_step)
-        c.stepped.connect(self.train.show_step)
-        c.ended.connect(self.train.show_end)
+        c.stepped.connect(train.show_step)
+        c.measuring.connect(self.status.show_measuring)
+        c.measuring.connect(train.show_measuring)
+        c.measured.connect(train.show_estimate)
+        c.ended.connect(train.show_end)
+        c.repeated.connect(train.show_repeats)
         c.failed.connect(self._show_run_failure)
-        self._connect_files()
+        c.measure_failed.connect(self._show_measure_failure)
 
     def _connect_files(self) -> None:
         self.files.failed.connect(self._show_file_failure)
@@ -205,6 +220,10 @@ class MainWindow(QMainWindow):
         if self.files.save():
             self.controller.start(name)
 
+    def _repeat(self, name: str, count: int) -> None:
+        if self.files.save():
+            self.controller.repeat(name, count)
+
     # The run -----------------------------------------------------------------------------------
 
     def _on_run_state(self, state: RunState) -> None:
@@ -227,10 +246,19 @@ class MainWindow(QMainWindow):
     def _show_run_failure(self, message: str, details: str) -> None:
         if self._closes_when_ended:
             return
-        advice = self.tr(
-            "The newest checkpoint stands. Once the cause is removed, resume the run from the Start button's menu."
+        run = self.controller.runs.find(self.controller.run_path)
+        saved = run is not None and run.saved_step > 0
+        advice = (
+            self.tr("Its newest checkpoint is kept. Remove the cause, then press Resume on the Train page.")
+            if saved
+            else self.tr("It has no checkpoint yet. Remove the cause, then start again.")
         )
         ErrorDialog(self.tr("The training has failed"), message, advice, details, self).open()
+
+    def _show_measure_failure(self, message: str, details: str) -> None:
+        if not self._closes_when_ended:
+            advice = self.tr("Nothing was kept. Change the settings, and measure again.")
+            ErrorDialog(self.tr("The measurement has failed"), message, advice, details, self).open()
 
     def _show_file_failure(self, title: str, message: str, details: str) -> None:
         ErrorDialog(title, message, "", details, self).open()
@@ -307,7 +335,9 @@ class MainWindow(QMainWindow):
         """While a run trains: ask once, stop it cleanly, and close when its thread has ended."""
         if self.controller.state.active:
             event.ignore()
-            if not self._closes_when_ended:
+            if self.controller.measures:
+                self._stop_and_close()
+            elif not self._closes_when_ended:
                 self._ask_to_stop()
             return
         if not self._closes_when_ended and not self.files.confirm_unsaved():

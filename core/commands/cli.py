@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from core.commands import data, installation, models, train
+from core.commands import data, installation, measure, models, train
 from core.commands.failures import Parser, UsageError, abandon_output, failed, prepare_output
 from core.commands.output import FAILED, INTERRUPTED
 from core.configuration.choices import Precision
@@ -21,7 +21,7 @@ from core.configuration.settings import presets, settings
 from core.errors import ConfigError
 from core.events import Model
 
-COMMANDS = ("demo", "check", "init", "adapt", "evaluate", "predict", "export", "verify", "bench", "doctor")
+COMMANDS = ("demo", "check", "init", "adapt", "measure", "evaluate", "predict", "export", "verify", "bench", "doctor")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -105,6 +105,13 @@ def build_parser() -> argparse.ArgumentParser:
     _data_root(adapt)
     adapt.add_argument("--set", action="append", default=[], dest="changes", metavar="section.field=value")
     _json(adapt)
+
+    measure_ = command(
+        "measure", measure.measure, "make a few real steps: seconds, memory, disk and the total time of a run"
+    )
+    measure_.add_argument("config", type=Path, metavar="RUN.toml")
+    measure_.add_argument("--set", action="append", default=[], dest="changes", metavar="section.field=value")
+    _json(measure_)
 
     evaluate = command("evaluate", models.evaluate, "score a model against labels")
     _model(evaluate)

@@ -37,7 +37,7 @@ def adapt(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int
     if arguments.more_steps and arguments.resume is None:
         parser.error("--more-steps needs --resume DIR; a new run's length is --set training.steps=N")
     changes = _assignments(arguments.changes, parser)
-    control = _stoppable_control()
+    control = stoppable_control()
     try:
         with _processes() as group:
             return _make_and_train(arguments, changes, control, group)
@@ -157,7 +157,7 @@ def _assignments(texts: Sequence[str], parser: argparse.ArgumentParser) -> dict[
     return changes
 
 
-def _stoppable_control() -> RunControl:
+def stoppable_control() -> RunControl:
     """A RunControl that the first Ctrl-C (or SIGTERM) stops with a checkpoint; a second Ctrl-C ends the process at once.
 
     torchrun passes on to its processes what they were sent themselves: a signal that comes again right after the first is
@@ -193,7 +193,7 @@ def demo(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         )
     with bar("making the demo", "images") as progress:
         project = make_project(arguments.directory, seed=arguments.seed, steps=arguments.steps, progress=progress)
-    control = _stoppable_control()
+    control = stoppable_control()
     with TrainingBar() as progress:
         result = run_headless(project, control, lambda name, event: progress.show(event, name))
     return _report_run(result, stopped=control.stopping, as_json=arguments.json)

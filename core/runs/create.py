@@ -16,7 +16,7 @@ from core.labels import LabelSpaceError, load_space, space_to_toml
 from core.runs.folder import LABEL_SPACE_FILE, RunFolder
 
 OWN_FILES = (
-    "run.toml", "changes.jsonl", "status.json", "metrics.csv", "log.txt", "label_space.toml", "class_counts.npz", ".lock",
+    "run.toml", "changes.jsonl", "status.json", "metrics.csv", "log.txt", "label_space.toml", "class_counts.npz", "notes.json", ".lock",
 )  # fmt: skip
 LONGEST_NAME = 100  # characters
 RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\..*)?$", re.IGNORECASE)  # by Windows

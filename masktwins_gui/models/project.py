@@ -39,6 +39,12 @@ class ProjectModel(QObject):
         self._future: list[RunConfig] = []
         self._floor = 0  # undo does not go below: set when a run starts
         self._last: tuple[frozenset[str], float] = (frozenset(), 0.0)
+        self._own: tuple[RunConfig, list[RunConfig], list[RunConfig]] | None = None  # while a run's settings are shown
+
+    @property
+    def own(self) -> RunConfig:
+        """The project's own settings, which are saved."""
+        return self.config if self._own is None else self._own[0]
 
     @property
     def folder(self) -> Path | None:
@@ -46,7 +52,7 @@ class ProjectModel(QObject):
 
     @property
     def modified(self) -> bool:
-        return self.config != self._saved
+        return self.own != self._saved
 
     @property
     def title(self) -> str:
@@ -93,6 +99,20 @@ class ProjectModel(QObject):
         self._last = (frozenset(), 0.0)
         self.history_changed.emit()
 
+    def enter_run(self, config: RunConfig) -> None:
+        """Show the settings of a run that goes on, until `leave_run`. The folders stay; the project's own settings wait."""
+        if self._own is None:
+            self._own = (self.config, self._past, self._future)
+        self._past, self._future, self._floor = [], [], 0
+        self._step(config.model_copy(update={"data": self.config.data, "data_fingerprint": ""}))
+
+    def leave_run(self) -> None:
+        """Show the project's own settings again, with their history."""
+        if self._own is not None:
+            config, self._past, self._future = self._own
+            self._own, self._floor = None, 0
+            self._step(config)
+
     def _step(self, config: RunConfig) -> None:
         self._last = (frozenset(), 0.0)
         self._set(config)
@@ -126,7 +146,7 @@ class ProjectModel(QObject):
         if self.path is None or self._stamp is None or self._stamp.still_holds(self.path) or not self.path.exists():
             return False
         try:
-            return settings.load(self.path) not in (self.config, self._saved)
+            return settings.load(self.path) not in (self.own, self._saved)
         except ConfigError:
             return True
 
@@ -142,12 +162,12 @@ class ProjectModel(QObject):
         """
         if not overwrite and path.resolve() == self.path and self.changed_on_disk:
             raise ProjectChangedError(str(path))
-        save_project(self.config, path)
-        self.path, self._saved, self._stamp = path.resolve(), self.config, Stamp.of(path)
+        save_project(self.own, path)
+        self.path, self._saved, self._stamp = path.resolve(), self.own, Stamp.of(path)
         self.path_changed.emit()
 
     def _replace(self, config: RunConfig, path: Path | None) -> None:
-        self.path, self._saved, self._stamp = path, config, None
+        self.path, self._saved, self._stamp, self._own = path, config, None, None
         self._past.clear()
         self._future.clear()
         self._floor = 0

@@ -9,6 +9,7 @@ class RunState(StrEnum):
     """Where the training stands; the controller makes the transitions."""
 
     IDLE = "idle"
+    MEASURING = "measuring"
     PREPARING = "preparing"
     RUNNING = "running"
     PAUSED = "paused"

@@ -1,210 +1,275 @@
-"""Live curves: the raw line faint, the smoothed one strong, marks along the steps, a read-out under the pointer."""
+"""A panel of curves: legend, plot, read-out under the pointer, and what can be done with them."""
 
 from __future__ import annotations
 
+import math
 from html import escape
 
-import numpy as np
-import pyqtgraph as pg
-from PySide6.QtCore import QEvent, QPointF, Qt
-from PySide6.QtGui import QColor, QPalette
-from PySide6.QtWidgets import QApplication, QCheckBox, QHBoxLayout, QSlider, QVBoxLayout, QWidget
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QColor, QIcon, QImage, QPainter, QPixmap
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
-from masktwins_gui import theme
+from masktwins_gui.models.comparison import Comparison
+from masktwins_gui.models.curve_table import snapshot
 from masktwins_gui.models.curves import CurveStore
+from masktwins_gui.models.explanations import explanation
 from masktwins_gui.plain_text import plain_tip
+from masktwins_gui.widgets.controls import check_box, combo, describe, slider, tool_button
+from masktwins_gui.widgets.curve_colours import NUM_COLOURS, line_colour
 from masktwins_gui.widgets.flow import FlowLayout
+from masktwins_gui.widgets.plot import CurvePlot, PlotLine
 
-pg.setConfigOptions(imageAxisOrder="row-major", antialias=False)
-
-MARK_COLOURS = {"checkpoint": theme.GOOD, "pause": theme.WARN, "change": theme.INFO, "phase": "#8a8a8a"}
+SWATCH = QSize(16, 10)
+PREFERRED = ("total", "teacher", "score")  # of several runs, this curve is compared at first
 
 
 class CurvePanel(QWidget):
-    """Draws a CurveStore. Series of up to `dots` points show each as a dot."""
+    """Draws a CurveStore, or one curve of several runs. Series of up to `dots` points show each as a dot."""
+
+    csv_wanted = Signal(object)  # tables of `models.curve_table`
+    png_wanted = Signal(QImage)
+    step_chosen = Signal(float)
 
     def __init__(
-        self, store: CurveStore, *, name: str, unit: str = "", dots: int = 1, parent: QWidget | None = None
+        self,
+        store: CurveStore,
+        *,
+        panel: str,
+        unit: str = "",
+        dots: int = 1,
+        comparison: Comparison | None = None,
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self.setObjectName(name)
-        self._store = store
-        self._dots = dots
-        self._lines: dict[str, tuple[pg.PlotDataItem, pg.PlotDataItem]] = {}
-        self._boxes: dict[str, QCheckBox] = {}
-        self._colours: dict[str, str] = {}
-        self._marks: list[pg.InfiniteLine] = []
-
-        self._item = pg.PlotItem()
-        self.plot = pg.PlotWidget(plotItem=self._item)
-        self.plot.setAccessibleName(self.tr("Curves by step"))
-        self.plot.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
-        self.plot.getAxis("bottom").setHeight(38)
-        # pyqtgraph lets the axis' title stick out by 5 px.
-        self._item.layout.setContentsMargins(0, 0, 0, 6)  # pyright: ignore[reportAttributeAccessIssue] - hides Qt's method
-        self.plot.setLabel("bottom", self.tr("step"))
+        self.setObjectName(f"train.{panel}")
+        self._store, self._panel, self._comparison = store, panel, comparison
+        self.boxes: dict[str, QCheckBox] = {}
+        self.plot = CurvePlot(name=f"train.{panel}.plot", dots=dots)
+        self.plot.setAccessibleName(self.tr("Curves: arrow keys read values, + and − zoom, 0 shows all"))
+        self.plot.setToolTip(
+            self.tr("Wheel zooms, dragging moves, a double click shows all; a click chooses a preview")
+        )
         self.plot.setLabel("left", unit)
-        self.plot.showGrid(x=True, y=True, alpha=0.15)
-        self.plot.setMenuEnabled(False)
+        self.readout = QLabel("", self.plot)
+        self.readout.setTextFormat(Qt.TextFormat.RichText)
+        self.readout.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.readout.setProperty("role", "readout")
+        self.readout.hide()
         self._make_controls()
         self._lay_out()
 
         store.changed.connect(self.refresh)
         store.marked.connect(self._draw_marks)
-        self.log_box.toggled.connect(self._set_log)
+        if comparison is not None:
+            comparison.changed.connect(self.refresh)
+        self.log_box.toggled.connect(self.plot.set_log)
+        self.axis.currentIndexChanged.connect(lambda index: self.plot.set_by_time(index == 1))
         self.smoothing.valueChanged.connect(lambda value: store.set_smoothing(value / 100))
-        self.plot.scene().sigMouseMoved.connect(self._hover)  # pyright: ignore[reportAttributeAccessIssue] - pyqtgraph's scene
-        self._colour()
+        self.compared.currentIndexChanged.connect(self.refresh)
+        self.mean.toggled.connect(self.refresh)
+        self.whole.clicked.connect(self.plot.show_all)
+        self.plot.pointed.connect(self._point)
+        self.plot.chosen.connect(self.step_chosen)
         self.refresh()
 
     def _make_controls(self) -> None:
-        self._cursor = pg.InfiniteLine(angle=90)
-        self._cursor.hide()
-        self._item.addItem(self._cursor, ignoreBounds=True)
-        self.readout = theme.label("", "muted")
-        self.readout.setTextFormat(Qt.TextFormat.RichText)
-        self.readout.setMinimumWidth(10)
-        self.log_box = QCheckBox(self.tr("log"))
-        self.log_box.setObjectName(f"{self.objectName()}.log")
-        self.log_box.setToolTip(self.tr("Logarithmic scale"))
-        self.smoothing = QSlider(Qt.Orientation.Horizontal)
-        self.smoothing.setObjectName(f"{self.objectName()}.smoothing")
-        self.smoothing.setAccessibleName(self.tr("Smoothing"))
-        self.smoothing.setToolTip(self.tr("Inertia of the smoothed line; the raw one stays, faint"))
-        self.smoothing.setRange(0, 99)
-        self.smoothing.setFixedWidth(70)
-        self.smoothing.setValue(round(self._store.smoothing * 100))
+        name = self.objectName()
+        self.log_box = check_box(f"{name}.log", self.tr("log"), self.tr("Logarithmic scale"))
+        tip = self.tr("Draw by step, or by the time spent on steps (pauses and evaluations left out)")
+        self.axis = combo(f"{name}.axis", self.tr("Horizontal axis"), tip, characters=6)
+        self.axis.addItems([self.tr("by step"), self.tr("by time")])
+        tip = self.tr("Inertia of the smoothed line; the raw one stays, faint")
+        value = round(self._store.smoothing * 100)
+        self.smoothing = slider(f"{name}.smoothing", self.tr("Smoothing"), value, tip, largest=99)
+        self.smoothing.setFixedWidth(60)
+        self.whole = tool_button(f"{name}.reset", "fit", self.tr("Show all of the curves (0, or a double click)"))
+        self.save = QToolButton()
+        describe(self.save, f"{name}.save", self.tr("Save the curves"), self.tr("Save as a table or as a picture"))
+        self.save.setText(self.tr("Save"))
+        self.save.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.save.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        menu = QMenu(self.save)
+        menu.addAction(self.tr("Table (CSV) …")).triggered.connect(self._save_csv)
+        menu.addAction(self.tr("Picture (PNG) …")).triggered.connect(lambda: self.png_wanted.emit(self.picture()))
+        self.save.setMenu(menu)
+        tip = self.tr("Curve that is compared between the ticked runs")
+        self.compared = combo(f"{name}.compared", self.tr("Curve that is compared"), tip)
+        tip = self.tr("Draw runs that differ by their seed alone as their mean, with a band of one standard deviation")
+        self.mean = check_box(f"{name}.mean", self.tr("mean of seeds"), tip)
+        self.mean.setChecked(True)
 
     def _lay_out(self) -> None:
+        self.figure = QWidget()
         self._legend = FlowLayout(spacing=10)
+        figure = QVBoxLayout(self.figure)
+        figure.setContentsMargins(0, 0, 0, 0)
+        figure.setSpacing(4)
+        figure.addLayout(self._legend)
+        figure.addWidget(self.plot, 1)
         bottom = QHBoxLayout()
-        bottom.addWidget(self.readout, 1)
-        bottom.addWidget(theme.label(self.tr("smooth"), "muted"))
+        bottom.setSpacing(6)
+        for widget in (self.compared, self.mean, self.axis, self.log_box):
+            bottom.addWidget(widget)
         bottom.addWidget(self.smoothing)
-        bottom.addWidget(self.log_box)
+        bottom.addStretch(1)
+        bottom.addWidget(self.whole)
+        bottom.addWidget(self.save)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 6, 4, 4)
         layout.setSpacing(4)
-        layout.addLayout(self._legend)
-        layout.addWidget(self.plot, 1)
+        layout.addWidget(self.figure, 1)
         layout.addLayout(bottom)
 
     # Drawing -----------------------------------------------------------------------------------
 
+    @property
+    def compares(self) -> bool:
+        return self._comparison is not None and self._comparison.active
+
     def refresh(self) -> None:
-        """Draw the store's points."""
-        for name in [n for n in self._lines if n not in self._store.series]:
-            self._remove(name)
-        log = self.log_box.isChecked()
-        for name, series in self._store.series.items():
-            raw, smooth = self._lines.get(name) or self._add(name)
-            few = len(series) <= self._dots  # a single point makes no line
-            raw.setData(series.x, _positive(series.y) if log else series.y)
-            smooth.setData(series.x, _positive(series.smooth) if log else series.smooth)
-            smooth.setSymbol("o" if few else None)  # pyright: ignore[reportArgumentType] - None means no symbol
-            raw.setVisible(self._boxes[name].isChecked() and self._store.smoothing > 0)
+        """Draw the store's points, or the compared runs'."""
+        self._offer_compared()
+        lines = self._compared_lines() if self.compares else self._own_lines()
+        self.plot.set_lines(lines)
+        self._draw_marks()
+        self._fill_legend(lines)
 
-    def _add(self, name: str) -> tuple[pg.PlotDataItem, pg.PlotDataItem]:
-        turn, index = divmod(len(self._lines), len(theme.SERIES))
-        colour = QColor(theme.SERIES[index])
-        faint = QColor(colour)
-        faint.setAlpha(85)
-        style = Qt.PenStyle.DashLine if turn else Qt.PenStyle.SolidLine  # the colours begin anew
-        pens = (pg.mkPen(faint, width=1, style=style), pg.mkPen(colour, width=1, style=style))
-        pair = (self.plot.plot(pen=pens[0]), self.plot.plot(pen=pens[1]))
-        for line in pair:
-            line.setDownsampling(auto=True, method="peak")
-            line.setClipToView(True)
-        pair[1].setSymbolBrush(colour)
-        pair[1].setSymbolPen(None)
-        pair[1].setSymbolSize(5)
-        self._lines[name] = pair
-        words = name.replace("_", " ")
-        box = QCheckBox(f"{words} ┅" if turn else words)
-        box.setObjectName(f"{self.objectName()}.{name}")
-        box.setChecked(True)
-        box.setToolTip(plain_tip(self.tr("Show or hide {0}").format(words)))
-        box.setStyleSheet(f"QCheckBox {{ color: {colour.name()}; font-weight: 600; }}")
-        box.toggled.connect(lambda shown, name=name: self._show(name, shown))
-        self._boxes[name], self._colours[name] = box, colour.name()
-        self._legend.addWidget(box)
-        return pair
+    def _own_lines(self) -> list[PlotLine]:
+        return [
+            PlotLine(name, name.replace("_", " "), series, self._store.time, index, explanation(self._panel, name))
+            for index, (name, series) in enumerate(self._store.series.items())
+        ]
 
-    def _remove(self, name: str) -> None:
-        for line in self._lines.pop(name):
-            self.plot.removeItem(line)
-        box = self._boxes.pop(name)
-        self._legend.removeWidget(box)
-        box.deleteLater()
+    def _compared_lines(self) -> list[PlotLine]:
+        assert self._comparison is not None
+        curves = self._comparison.curves(self._panel, self.compared.currentText(), mean=self.mean.isChecked())
+        return [
+            PlotLine(curve.key, curve.label, curve.series, curve.time, index, spread=curve.spread)
+            for index, curve in enumerate(curves)
+        ]
 
-    def _show(self, name: str, shown: bool) -> None:
-        raw, smooth = self._lines[name]
-        raw.setVisible(shown and self._store.smoothing > 0)
-        smooth.setVisible(shown)
-
-    def _set_log(self, log: bool) -> None:
-        self.refresh()
-        self.plot.setLogMode(y=log)
+    def _offer_compared(self) -> None:
+        self.compared.setVisible(self.compares)
+        self.mean.setVisible(self.compares and self._comparison is not None and self._comparison.has_repeats)
+        names = self._comparison.names(self._panel) if self.compares and self._comparison is not None else []
+        if not names or names == [self.compared.itemText(i) for i in range(self.compared.count())]:
+            return
+        kept = self.compared.currentText()
+        self.compared.blockSignals(True)
+        self.compared.clear()
+        self.compared.addItems(names)
+        wanted = kept if kept in names else next((name for name in PREFERRED if name in names), names[0])
+        self.compared.setCurrentText(wanted)
+        self.compared.blockSignals(False)
 
     def _draw_marks(self) -> None:
-        for line in self._marks:
-            self.plot.removeItem(line)
-        self._marks = []
-        for mark in self._store.marks:
-            pen = pg.mkPen(MARK_COLOURS.get(mark.kind, "#8a8a8a"), width=1, style=Qt.PenStyle.DashLine)
-            line = pg.InfiniteLine(mark.step, angle=90, pen=pen)
-            line.setZValue(-10)
-            self._item.addItem(line, ignoreBounds=True)
-            self._marks.append(line)
+        self.plot.set_marks([] if self.compares else self._store.marks, self._store.time)
+
+    # Legend ------------------------------------------------------------------------------------
+
+    def _fill_legend(self, lines: list[PlotLine]) -> None:
+        keys = [line.key for line in lines]
+        if list(self.boxes) == keys:
+            return
+        shown = {key: box.isChecked() for key, box in self.boxes.items()}
+        for box in self.boxes.values():
+            self._legend.removeWidget(box)
+            box.deleteLater()
+        self.boxes = {line.key: self._box(line, checked=shown.get(line.key, True)) for line in lines}
+
+    def _box(self, line: PlotLine, *, checked: bool) -> QCheckBox:
+        box = QCheckBox(line.label.replace("&", "&&"))
+        box.setObjectName(f"{self.objectName()}.{line.key}")
+        box.setIcon(_swatch(line.index))
+        box.setIconSize(SWATCH)
+        box.setChecked(checked)
+        box.setToolTip(plain_tip(line.tip or self.tr("Show or hide {0}").format(line.label)))
+        box.toggled.connect(lambda on, key=line.key: self.plot.set_shown(key, on))
+        if not checked:
+            self.plot.set_shown(line.key, False)
+        self._legend.addWidget(box)
+        box.show()
+        return box
+
+    def retint(self) -> None:
+        """Draw the legend in the colours of the present theme."""
+        for line in self.plot.lines:
+            if line.key in self.boxes:
+                self.boxes[line.key].setIcon(_swatch(line.index))
+
+    def changeEvent(self, event) -> None:  # noqa: ANN001 - QEvent
+        super().changeEvent(event)
+        if event.type() == event.Type.PaletteChange and hasattr(self, "boxes"):
+            self.retint()
 
     # Read-out ----------------------------------------------------------------------------------
 
-    def _hover(self, position: QPointF) -> None:
-        box = self.plot.getViewBox()
-        inside = box.sceneBoundingRect().contains(position)
-        self._cursor.setVisible(inside)
-        if not inside:
-            self.readout.setText("")
+    def _point(self, x: float) -> None:
+        text = "" if math.isnan(x) else self.text_at(x)
+        self.readout.setVisible(bool(text))
+        if not text:
             return
-        step = box.mapSceneToView(position).x()
-        self._cursor.setPos(step)
-        self.readout.setText(self.text_at(step))
+        self.readout.setText(text)
+        self.readout.adjustSize()
+        box = self.plot.getViewBox()
+        area = box.sceneBoundingRect()
+        low, high = box.viewRange()[0]
+        on_left = x > (low + high) / 2  # out of the pointer's way
+        left = area.left() + 6 if on_left else area.right() - self.readout.width() - 6
+        self.readout.move(int(left), int(area.top()) + 6)
 
-    def text_at(self, step: float) -> str:
-        """Values of every shown series next to a step, and a mark close by, as rich text."""
-        parts, at = [], None
-        for name, series in self._store.series.items():
-            index = series.nearest(step)
-            if index is None or not self._boxes[name].isChecked():
+    def text_at(self, x: float) -> str:
+        """Return the values of every shown curve at an x, and a mark close by, as rich text."""
+        rows, step = [], None
+        for line in self.plot.lines:
+            index = line.series.nearest(self.plot.step_at(x, line.time))
+            if index is None or not self.boxes[line.key].isChecked():
                 continue
-            at = series.x[index] if at is None else at
-            colour = self._colours[name]
-            words = escape(name.replace("_", " "))
-            parts.append(f'<span style="color:{colour}">{words} {series.smooth[index]:.4g}</span>')
-        if at is None:
+            step = line.series.x[index] if step is None else step
+            value = f"{line.series.smooth[index]:.4g}"
+            if line.spread is not None:
+                value += f" ± {line.spread[index]:.2g}"
+            colour = line_colour(line.index).name()
+            rows.append(f'<span style="color:{colour}">■</span> {escape(line.label)} <b>{value}</b>')
+        if step is None:
             return ""
-        low, high = self.plot.getViewBox().viewRange()[0]
-        near = [escape(m.text) for m in self._store.marks if abs(m.step - step) < (high - low) / 60]
-        return " &nbsp; ".join([self.tr("step {0}").format(f"{at:.0f}"), *parts, *near[:1]])
+        marks = [escape(mark.text) for mark in self.plot.marks_near(x)[:3]]
+        return "<br>".join([self.tr("step {0}").format(f"{step:.0f}"), *rows, *marks])
 
-    # Theme -------------------------------------------------------------------------------------
+    # Saving ------------------------------------------------------------------------------------
 
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "plot"):
-            self._colour()
+    def _save_csv(self) -> None:
+        shown = [line for line in self.plot.lines if self.boxes[line.key].isChecked()]
+        self.csv_wanted.emit([snapshot(line.label, line.series, line.time) for line in shown])
 
-    def _colour(self) -> None:
-        palette = QApplication.palette()  # the style sheet overrides the widget's own
-        self.plot.setBackground(palette.color(QPalette.ColorRole.Base))
-        text = palette.color(QPalette.ColorRole.PlaceholderText)
-        for side in ("bottom", "left"):
-            axis = self.plot.getAxis(side)
-            axis.setPen(pg.mkPen(text, width=1))
-            axis.setTextPen(pg.mkPen(text))
-        self._cursor.setPen(pg.mkPen(text, width=1))
+    def picture(self) -> QImage:
+        """Draw legend and plot as a picture of twice the resolution."""
+        image = QImage(self.figure.size() * 2, QImage.Format.Format_RGB32)
+        image.setDevicePixelRatio(2)
+        image.fill(self.palette().color(self.backgroundRole()))
+        self.figure.render(image)
+        return image
 
 
-def _positive(values: np.ndarray) -> np.ndarray:
-    """Values a logarithm can show; others leave a gap."""
-    return np.where(values > 0, values, np.nan)
+def _swatch(index: int) -> QIcon:
+    """A piece of the line: solid, and dashed once the colours repeat."""
+    pixmap = QPixmap(SWATCH * 2)
+    pixmap.setDevicePixelRatio(2)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    pen = painter.pen()
+    pen.setColor(QColor(line_colour(index)))
+    pen.setWidth(3)
+    pen.setStyle(Qt.PenStyle.SolidLine if index < NUM_COLOURS else Qt.PenStyle.DotLine)
+    painter.setPen(pen)
+    painter.drawLine(0, SWATCH.height() // 2, SWATCH.width(), SWATCH.height() // 2)
+    painter.end()
+    return QIcon(pixmap)

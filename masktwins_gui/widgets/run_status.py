@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QWidget
 
-from core.events import RunStarted, StepDone
+from core.events import Measuring, RunStarted, StepDone
 from masktwins_gui import theme
 from masktwins_gui.models.states import RunState
 from masktwins_gui.plain_text import plain_tip
@@ -44,6 +44,7 @@ class RunStatus(QWidget):
     def set_state(self, state: RunState) -> None:
         words = {
             RunState.IDLE: (self.tr("Idle"), "muted"),
+            RunState.MEASURING: (self.tr("Measuring"), "warn"),
             RunState.PREPARING: (self.tr("Preparing"), "warn"),
             RunState.RUNNING: (self.tr("Running"), "good"),
             RunState.PAUSED: (self.tr("Paused"), "warn"),
@@ -53,7 +54,7 @@ class RunStatus(QWidget):
         text, role = words[state]
         self.state.setText(text)
         theme.set_role(self.state, role)
-        if state is RunState.PREPARING:
+        if state in (RunState.PREPARING, RunState.MEASURING):
             for label in (self.step, self.rate, self.left, self.memory):
                 label.setText("")
             self.bar.setRange(0, 0)
@@ -74,6 +75,11 @@ class RunStatus(QWidget):
         self.left.setText(self.tr("{0} left").format(clock(event.seconds_left)))
         self.memory.setText(self.tr("{0:.1f} GiB").format(event.memory_gib))
 
+    def show_measuring(self, event: Measuring) -> None:
+        """Say what is done between two steps, in place of the time left, which counts steps alone."""
+        counted = self.tr("{0} ({1} of {2})").format(event.message, event.done, event.total)
+        self.left.setText(counted if event.total else event.message)
+
     def _show_step(self, step: int) -> None:
         self.bar.setValue(step)
         self.step.setText(self.tr("{0} / {1}").format(_thin(step), _thin(self._total)))
@@ -85,6 +91,18 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words, as exact as anybody needs: 40 s, 12 min, 3 h 20 min, 2 d 4 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours < 1:
+        return f"{minutes} min"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if days else f"{hours} h {minutes} min"
 
 
 def _thin(number: int) -> str:

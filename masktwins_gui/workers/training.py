@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Generic, TypeVar
 
 from PySide6.QtCore import QObject, QThread
 
+from core.configuration.config import RunConfig
 from core.control import RunControl
 from core.errors import RunError
 from core.events import Event, PreviewReady
-from core.runs.create import discard_unstarted
 from core.runs.folder import RunFolder
 from masktwins_gui.workers.tasks import Failure, attempt
 
+T = TypeVar("T")
 Engine = Callable[[RunControl, RunFolder], Iterator[Event]]
+Measure = Callable[[RunControl, tuple[RunConfig, Path]], Iterator[Event]]
 
 
 class Mailbox:
@@ -43,44 +47,44 @@ class Mailbox:
         return events if preview is None else [preview, *events]
 
 
-class TrainingWorker(QThread):
+class TrainingWorker(QThread, Generic[T]):
     """Iterates the engine in its own thread. `failure` is readable once `finished` has been sent.
 
     `control` is called from the GUI thread; `run` is the worker's thread.
 
     Args:
-        make_run: makes or finds the run's folder, in the worker's thread, since listing the images takes a while.
-        engine: for tests; the real one is imported in the worker's thread.
-        is_new: the run is made by `make_run`; where it fails before it has trained a step, its folder is removed.
+        make_subject: makes or finds what the engine works on, a run's folder or a configuration, in the worker's thread,
+            since listing the images takes a while.
+        load: returns the engine; imports torch where it is the real one, in the worker's thread.
+        discard: takes away what `make_subject` made, where the engine refuses it before anything was trained.
     """
 
     def __init__(
         self,
-        make_run: Callable[[], RunFolder],
+        make_subject: Callable[[], T],
         mailbox: Mailbox,
-        engine: Engine | None = None,
+        load: Callable[[], Callable[[RunControl, T], Iterator[Event]]],
         parent: QObject | None = None,
         *,
-        is_new: bool = False,
+        discard: Callable[[T], object] | None = None,
     ) -> None:
         super().__init__(parent)
         self.control = RunControl()
         self.failure: Failure | None = None
-        self._make_run, self._mailbox, self._engine, self._is_new = make_run, mailbox, engine, is_new
+        self._make_subject, self._mailbox, self._load, self._discard = make_subject, mailbox, load, discard
 
     def run(self) -> None:
         _, self.failure = attempt(self._train)
 
     def _train(self) -> None:
-        folder = self._make_run()
-        engine = self._engine or load_engine()
-        events = engine(self.control, folder)
+        subject = self._make_subject()
+        events = self._load()(self.control, subject)
         try:
             for event in events:
                 self._mailbox.put(event)
         except RunError:
-            if self._is_new:
-                discard_unstarted(folder)
+            if self._discard is not None:
+                self._discard(subject)
             raise
         finally:
             if isinstance(events, Generator):
@@ -92,3 +96,10 @@ def load_engine() -> Engine:
     from core.training.loop import adapt
 
     return adapt
+
+
+def load_measure() -> Measure:
+    """Import what measures a configuration, and torch with it: seconds, in the worker's thread."""
+    from core.training.measure import measure
+
+    return measure

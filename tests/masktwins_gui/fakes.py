@@ -9,6 +9,7 @@ import numpy as np
 from core.control import RunControl
 from core.events import (
     CheckpointSaved,
+    Estimate,
     Evaluated,
     Event,
     Finished,
@@ -27,6 +28,21 @@ from core.events import (
 )
 from core.runs.folder import RunFolder
 
+ESTIMATE = Estimate(
+    device="cpu",
+    device_reason="no CUDA device found",
+    source_step_seconds=0.2,
+    adapt_step_seconds=0.5,
+    evaluation_seconds=3.0,
+    preview_seconds=0.1,
+    checkpoint_seconds=0.3,
+    total_seconds=720.0,
+    memory_gib=1.5,
+    memory_total_gib=8.0,
+    checkpoint_bytes=2**28,
+    disk_bytes=2**30,
+    disk_free_bytes=2**36,
+)
 SCORES = Scores(50.0, 70.0, {"road": 40.0, "sky": 60.0}, ((4, 1), (1, 6)))
 
 

@@ -25,23 +25,28 @@ def test_from_the_folders_to_the_exported_file(make_window, qtbot, project_file)
     qtbot.waitUntil(lambda: window.controller.state is RunState.IDLE)
     finished = ended.args[0]
     assert (finished.step, finished.stopped) == (10, False)
-    assert window.controller.losses.series["source"].x.tolist() == list(range(1, 11))
-    assert window.controller.losses.series["twins"].x.tolist() == list(range(5, 11))
-    assert set(window.controller.quality.series) == {"source", "student", "teacher"}
-    health = window.controller.health
+    assert window.controller.shown.losses.series["source"].x.tolist() == list(range(1, 11))
+    assert window.controller.shown.losses.series["twins"].x.tolist() == list(range(5, 11))
+    assert set(window.controller.shown.quality.series) == {"source", "student", "teacher"}
+    health = window.controller.shown.health
     assert (health.source.step, health.adapted.step) == (4, 10)
     assert health.verdict == finished.result["verdict"] != ""
-    assert f"{health.adapted.score:.2f} (source-only {health.source.score:.2f})" in window.train.summary.score.text()
     live = health.curves.series["score"].y.tolist()
     assert not window.train.previews.views["twin_b"].image.isNull()
     assert window.status.step.text() == "10 / 10"
     qtbot.waitUntil(lambda: window.rail.buttons["train"].state is PageState.DONE)
 
     (run,) = window.controller.runs.runs
+    scores = finished.result["source_only"]["miou"], finished.result["teacher"]["miou"]
+    assert window.train.header.result.text() == "{:.1f} → {:.1f} mIoU".format(*scores)
+    marks = set(window.controller.shown.losses.marks)
+    window.controller.shown.begin(None)
     window.controller.show_run(run)  # from the disk
-    qtbot.waitUntil(lambda: window.train.previews.views["target"].image.isNull())
+    qtbot.waitUntil(lambda: window.controller.shown.path == run.path)
     assert health.curves.series["score"].y.tolist() == pytest.approx(live, rel=1e-6)
-    assert window.train.summary.verdict.text() == finished.result["verdict"]
+    assert window.controller.shown.losses.series["source"].x.tolist() == list(range(1, 11))
+    assert set(window.controller.shown.losses.marks) <= marks  # the checkpoints that were kept
+    assert window.train.header.detail.text() == finished.result["verdict"]
 
     window.show_page("inspect")
     inspect = window.inspect
@@ -67,7 +72,7 @@ def test_stop_and_resume(make_window, qtbot, project_file):
     qtbot.waitUntil(lambda: window.dataset.complete)
     window.project.change({"training.steps": 5000, "training.preview_interval": 0, "training.evaluation_interval": 0})
     click(qtbot, window.train.start)
-    qtbot.waitUntil(lambda: len(window.controller.losses.series.get("twins", ())) >= 1)
+    qtbot.waitUntil(lambda: len(window.controller.shown.losses.series.get("twins", ())) >= 1)
     click(qtbot, window.train.pause)
     qtbot.waitUntil(lambda: window.controller.state is RunState.PAUSED)
     with qtbot.waitSignal(window.controller.ended) as ended:
@@ -80,7 +85,7 @@ def test_stop_and_resume(make_window, qtbot, project_file):
 
     window.controller.resume_run(path)
     qtbot.waitUntil(lambda: window.controller.state is RunState.RUNNING)
-    series = window.controller.losses.series
+    series = window.controller.shown.losses.series
     qtbot.waitUntil(lambda: bool(series) and series["total"].x[-1] > stopped_at)
     steps = series["total"].x.tolist()
     assert steps == list(range(1, int(steps[-1]) + 1))  # one continuous curve

@@ -206,7 +206,7 @@ def test_a_crashed_run_is_offered_when_the_project_opens(make_window, qtbot, pro
     window.files.open(project_file)
     window.show_page("train")
     qtbot.waitUntil(lambda: window.train.banner.isVisible())
-    window.train.resume_button.click()
+    window.train.banner.resume.click()
     qtbot.waitUntil(lambda: window.controller.state is RunState.RUNNING)
     assert window.controller.run_path == run.path
     assert not window.train.banner.isVisible()

@@ -168,7 +168,7 @@ def test_our_own_html_escapes_names(qtbot):
     assert "<img" not in legend.text()
     assert ATTACK in plain(legend.text()).replace("\xa0", " ")
     store = CurveStore()
-    panel = CurvePanel(store, name="curves")
+    panel = CurvePanel(store, panel="losses")
     qtbot.addWidget(panel)
     store.add([(1, {ATTACK: 0.5})])
     store.mark(Mark(1, "change", ATTACK))

@@ -13,8 +13,10 @@ import pytest
 import torch
 
 from core.commands.cli import COMMANDS, build_parser, main
+from core.configuration.settings import save
 from core.evaluation.predictor import Predictor
 from core.runs.folder import RunFolder
+from tests.core.tiny import tiny_config
 
 TINY = [
     "network.encoder=tu-test_resnet", "network.weights=none", "mask.block_size=8", "training.steps=3",
@@ -116,6 +118,18 @@ def test_adapt_json_and_run_folder(trained, capsys):
         "checkpoints",
         "label_space.toml",
     }
+
+
+def test_measure_says_what_a_run_needs(trained, tiny_data, tmp_path, capsys):
+    folder = tmp_path / "project"
+    folder.mkdir()
+    save(tiny_config(tiny_data), folder / "night.toml")
+    assert main(["measure", str(folder / "night.toml"), "--json", "--set", "training.steps=600"]) == 0
+    found = last_json(capsys)
+    assert found["total_seconds"] > 600 * found["adapt_step_seconds"]
+    assert [path.name for path in folder.iterdir()] == ["night.toml"]
+    assert main(["measure", str(folder / "night.toml")]) == 0
+    assert "in total" in capsys.readouterr().out
 
 
 def test_a_bad_setting_in_set_is_a_clear_failure(trained, capsys):

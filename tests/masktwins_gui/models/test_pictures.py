@@ -10,8 +10,6 @@ from core.render import masked_picture
 from masktwins_gui.models.dataset import DatasetModel, take_stock
 from masktwins_gui.models.images import THUMBNAIL
 from masktwins_gui.models.pictures import centre_crop, draw_twins, thumbnail
-from masktwins_gui.models.previews import PreviewHistory
-from tests.masktwins_gui.fakes import preview
 
 
 @pytest.fixture
@@ -94,17 +92,3 @@ def test_stock_is_taken_without_raising(small_data, tmp_path, qapp):
     assert any("gone" in problem.message for problem in gone.problems)
     dataset.set_holdings(gone)
     assert not dataset.complete
-
-
-def test_history_thins_the_middle_and_keeps_the_ends(qapp):
-    history = PreviewHistory(limit_bytes=6 * 2 * 4 * 6 * 3)
-    for step in range(1, 41):
-        history.add(preview(step))
-    steps = [p.step for p in history.previews]
-    assert steps[0] == 1
-    assert steps[-1] == 40
-    assert len(steps) <= 6
-    assert steps == sorted(set(steps))
-    history.add(preview(20))  # a resumed run goes back
-    assert history.previews[-1].step == 20
-    assert all(p.step <= 20 for p in history.previews)

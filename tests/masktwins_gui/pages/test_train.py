@@ -4,29 +4,35 @@ from PySide6.QtWidgets import QStyleOptionViewItem
 
 from core.configuration import settings
 from core.configuration.config import RunConfig
-from core.events import Finished, Warned
+from core.events import Finished
 from core.runs.create import why_not_a_name
 from core.runs.folder import RunFolder
-from masktwins_gui.models.curves import CurveStore
+from masktwins_gui.models.comparison import Comparison
 from masktwins_gui.models.dataset import DatasetModel, take_stock
-from masktwins_gui.models.health import HealthModel
 from masktwins_gui.models.presets import preset_changes
-from masktwins_gui.models.previews import PreviewHistory
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.runs import RunsModel, list_runs
+from masktwins_gui.models.shown_run import ShownRun
 from masktwins_gui.models.states import PageState, RunState
-from masktwins_gui.pages.train import TrainPage
+from masktwins_gui.pages.train.page import TrainPage
+from tests.masktwins_gui.fakes import DirectJobs
 
 
 @pytest.fixture
 def page(qtbot):
-    curves = (CurveStore(), CurveStore())
-    page = TrainPage(ProjectModel(), DatasetModel(), RunsModel(), curves, HealthModel(), PreviewHistory())
+    jobs, runs = DirectJobs(), RunsModel()
+    shown = ShownRun(jobs, no_preview)
+    page = TrainPage(ProjectModel(), DatasetModel(), runs, shown, Comparison(runs, shown, jobs), jobs)
     page.states = []
     page.state_changed.connect(lambda state, count: page.states.append(state))
     qtbot.addWidget(page)
+    page.resize(1100, 640)
     page.show()
     return page
+
+
+def no_preview(run, step):
+    raise FileNotFoundError(run, step)
 
 
 @pytest.fixture
@@ -101,15 +107,14 @@ def test_pause_becomes_resume(ready, qtbot):
 def test_a_start_makes_room_for_the_curves(ready):
     assert ready.settings_panel.isVisible()
     ready.set_run_state(RunState.PREPARING)
-    assert not ready.settings_panel.isVisible()
+    assert not ready.left.isVisible()
     assert not ready.form.editors["training.batch_size"].isEnabled()
     assert ready.form.editors["training.learning_rate"].isEnabled()
 
 
 def test_a_preset_sets_all_but_the_folders(page, small_data):
     page._project.new(small_data)
-    index = page.preset.findData("quick")
-    page._apply_preset(index)
+    page.preset.activated.emit(page.preset.findData("quick"))
     found = page._project.config
     assert found == settings.with_changes(small_data, preset_changes("quick"))
     assert (found.network.architecture, found.training.crop_size) == ("segformer", 160)
@@ -123,8 +128,8 @@ def test_a_preset_sets_all_but_the_folders(page, small_data):
 def test_every_preset_can_follow_every_other(page, small_data, name):
     page._project.new(small_data)
     for other in settings.presets():
-        page._apply_preset(page.preset.findData(other))
-        page._apply_preset(page.preset.findData(name))
+        page._apply_preset(other)
+        page._apply_preset(name)
         assert page.message.text() == settings.presets()[name], other
 
 
@@ -136,10 +141,8 @@ def test_the_list_of_presets_says_what_they_are(page):
     assert page.preset.itemText(page.preset.findData("paper")) == "Paper"
 
 
-def test_messages_and_the_end(ready):
-    ready.show_warning(Warned("x", "an image cannot be read"))
+def test_the_end_is_written_to_the_log(ready):
     ready.show_end(Finished(10, stopped=False, result={"source_only": {"miou": 41.25}, "teacher": {"miou": 50.0}}))
-    assert "▲ an image cannot be read" in ready.log.toPlainText()
     assert ready.message.text() == "Finished all 10 steps: source-only 41.2 → adapted 50.0 mIoU"
     ready.show_end(Finished(11, stopped=False, result={"verdict": "The adapted model looks better."}))
     assert ready.log.toPlainText().endswith("The adapted model looks better.")
@@ -153,14 +156,14 @@ def test_a_run_that_crashed_is_offered(ready, qtbot, small_data, tmp_path):
     run.write_status(state="running", step=7)
     ready._runs.set_runs(list_runs(tmp_path))
     assert ready.banner.isVisible()
-    assert "dusk-01 ended unexpectedly at step 7 of 10" in ready.banner_text.text()
+    assert "dusk-01 ended unexpectedly at step 7 of 10" in ready.banner.text.text()
     with qtbot.waitSignal(ready.resume_requested) as resume:
-        click(qtbot, ready.resume_button)
+        click(qtbot, ready.banner.resume)
     assert resume.args == [run.path]
-    click(qtbot, ready.dismiss_button)
+    click(qtbot, ready.banner.dismiss)
     assert not ready.banner.isVisible()
-    ready._fill_resume_menu()
-    (action,) = ready.resume_menu.actions()
+    ready.bar.fill_menu()
+    action = ready.bar.start_menu.actions()[-1]
     with qtbot.waitSignal(ready.resume_requested) as again:
         action.trigger()
     assert again.args == [run.path]

@@ -1,11 +1,9 @@
 """The folder field, the rail, the curves, the status bar, the previews, the dialogs."""
 
 import ast
-import math
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QGuiApplication
@@ -13,22 +11,19 @@ from PySide6.QtWidgets import QFileDialog
 
 import resources
 from core.checking.check import check
+from core.events import Measuring
 from masktwins_gui import theme
 from masktwins_gui.device_probe import parse
 from masktwins_gui.main_window import PAGES
-from masktwins_gui.models.curves import CurveStore, Mark
-from masktwins_gui.models.previews import PreviewHistory
 from masktwins_gui.models.states import PageState, RunState
 from masktwins_gui.widgets.class_legend import ClassLegend
-from masktwins_gui.widgets.curves import CurvePanel
 from masktwins_gui.widgets.domain_card import DomainCard
 from masktwins_gui.widgets.error_dialog import ErrorDialog
 from masktwins_gui.widgets.file_list import FileListDialog
 from masktwins_gui.widgets.folder_field import FolderField
-from masktwins_gui.widgets.preview_grid import PreviewGrid
 from masktwins_gui.widgets.rail import Rail
-from masktwins_gui.widgets.run_status import RunStatus, clock
-from tests.masktwins_gui.fakes import preview, step_done
+from masktwins_gui.widgets.run_status import RunStatus, clock, duration
+from tests.masktwins_gui.fakes import step_done
 
 
 def drop(widget, *paths):
@@ -94,74 +89,6 @@ def test_the_rail_says_each_page_s_state(qtbot):
     assert not rail.grab().isNull()
 
 
-@pytest.fixture
-def curves(qtbot):
-    store = CurveStore(0.5)
-    panel = CurvePanel(store, name="train.losses", unit="loss")
-    qtbot.addWidget(panel)
-    return store, panel
-
-
-def test_curves_show_the_raw_and_the_smoothed_line(curves):
-    store, panel = curves
-    store.add((step, {"total": float(step % 3)}) for step in range(100))
-    raw, smooth = panel._lines["total"]
-    assert np.array_equal(raw.yData, store.series["total"].y)
-    assert np.array_equal(smooth.yData, store.series["total"].smooth)
-    assert raw.opts["pen"].color().alpha() < smooth.opts["pen"].color().alpha()
-    assert raw.opts["pen"].width() == smooth.opts["pen"].width() == 1
-    assert raw.opts["autoDownsample"]
-    assert raw.opts["clipToView"]
-    panel._boxes["total"].setChecked(False)
-    assert not smooth.isVisible()
-    store.clear()
-    assert panel._lines == {}
-
-
-def test_more_series_than_colours_are_told_apart_by_dashes(curves):
-    store, panel = curves
-    names = [f"series_{i}" for i in range(8)]
-    store.add([(1, dict.fromkeys(names, 1.0))])
-    pens = [panel._lines[name][1].opts["pen"] for name in names]
-    assert len({(pen.color().name(), pen.style()) for pen in pens}) == 8
-    assert panel._boxes["series_0"].text() == "series 0"
-    panel.resize(320, 300)
-    panel.show()
-    rows = {panel._boxes[name].y() for name in names}
-    assert len(rows) > 1  # the legend wraps instead of widening the window
-    assert all(panel._boxes[name].geometry().right() <= panel.width() for name in names)
-    assert max(panel._boxes[name].geometry().bottom() for name in names) < panel.plot.y()
-
-
-def test_the_read_out_names_values_and_marks(curves):
-    store, panel = curves
-    store.add([(10, {"total": 2.0}), (20, {"total": 4.0})])
-    store.mark(Mark(20, "checkpoint", "Checkpoint step-000020"))
-    panel.plot.getViewBox().setXRange(0, 100)
-    text = re.sub("<.*?>", "", panel.text_at(19.5))
-    assert text.startswith("step 20")
-    assert "total 3.333" in text
-    assert "Checkpoint step-000020" in text
-    assert panel.text_at(19.5) != panel.text_at(10)
-
-
-def test_a_logarithm_leaves_out_what_is_not_positive(curves):
-    store, panel = curves
-    store.add([(1, {"total": 10.0}), (2, {"total": 0.0}), (3, {"total": 1000.0})])
-    panel.log_box.setChecked(True)
-    shown = panel._lines["total"][0].getData()[1]
-    assert np.nanmax(shown) == pytest.approx(3.0)
-    assert math.isnan(panel._lines["total"][0].yData[1])
-
-
-def test_the_smoothing_slider(curves):
-    store, panel = curves
-    store.add((step, {"total": float(step)}) for step in range(10))
-    panel.smoothing.setValue(0)
-    assert np.array_equal(store.series["total"].smooth, store.series["total"].y)
-    assert not panel._lines["total"][0].isVisible()  # the raw line is the smoothed one
-
-
 def test_the_status_bar(qtbot):
     status = RunStatus()
     qtbot.addWidget(status)
@@ -173,6 +100,10 @@ def test_the_status_bar(qtbot):
     assert status.rate.text() == "20.0 img/s"
     assert status.left.text() == "4:10 left"
     assert status.memory.text() == "1.5 GiB"
+    status.show_measuring(Measuring("scoring the teacher", 3, 12))
+    assert status.left.text() == "scoring the teacher (3 of 12)"  # not "0:00 left" for minutes
+    status.show_measuring(Measuring("saving", 0, 0))
+    assert status.left.text() == "saving"
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3725, "1:02:05"), (-3, "0:00")])
@@ -180,21 +111,12 @@ def test_clock(seconds, text):
     assert clock(seconds) == text
 
 
-def test_previews_follow_the_newest_until_one_scrubs(qtbot):
-    history = PreviewHistory()
-    grid = PreviewGrid(history)
-    qtbot.addWidget(grid)
-    for step in (10, 20):
-        history.add(preview(step, step))
-    assert grid.step_label.text() == "step 20"
-    assert grid.views["target"].image.pixelColor(0, 0).red() == 20
-    assert grid.views["confidence"].image.isNull()
-    grid.filmstrip.setValue(0)
-    history.add(preview(30, 30))
-    assert grid.step_label.text() == "step 10"  # looking back is not disturbed
-    assert grid.views["target"].image.pixelColor(0, 0).red() == 10
-    history.clear()
-    assert grid.views["target"].image.isNull()
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(4.2, "4.2 s"), (80, "80 s"), (600, "10 min"), (3 * 3600 + 1200, "3 h 20 min"), (90_000, "1 d 1 h")],
+)
+def test_duration(seconds, text):
+    assert duration(seconds) == text
 
 
 def test_the_domain_card_compares_the_cameras(qtbot, small_data):

@@ -6,7 +6,7 @@ from PySide6.QtCore import QObject, Signal
 from core.errors import RunError
 from core.events import Preparing
 from core.runs.folder import RunFolder
-from masktwins_gui.workers.training import Mailbox, TrainingWorker
+from masktwins_gui.workers.training import Mailbox, TrainingWorker, load_engine
 from tests.masktwins_gui.fakes import preview, step_done
 
 
@@ -31,7 +31,7 @@ def test_the_worker_closes_the_generator_when_it_fails(qtbot, tmp_path):
             closed.append(True)
 
     mailbox = Mailbox()
-    worker = TrainingWorker(lambda: RunFolder(tmp_path), mailbox, engine)
+    worker = TrainingWorker(lambda: RunFolder(tmp_path), mailbox, lambda: engine)
     with qtbot.waitSignal(worker.finished):
         worker.start()
     worker.wait()
@@ -44,7 +44,7 @@ def test_a_run_that_cannot_be_made_is_a_failure(qtbot, tmp_path):
     def make_run():
         raise RunError("the folder is read-only")
 
-    worker = TrainingWorker(make_run, Mailbox(), lambda control, run: iter(()))
+    worker = TrainingWorker(make_run, Mailbox(), lambda: lambda control, run: iter(()))
     with qtbot.waitSignal(worker.finished):
         worker.start()
     worker.wait()
@@ -55,7 +55,7 @@ def test_an_error_without_words_still_has_a_name(qtbot, tmp_path):
     def make_run():
         raise ZeroDivisionError
 
-    worker = TrainingWorker(make_run, Mailbox())
+    worker = TrainingWorker(make_run, Mailbox(), load_engine)
     with qtbot.waitSignal(worker.finished):
         worker.start()
     worker.wait()
