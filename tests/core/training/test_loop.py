@@ -278,7 +278,7 @@ def test_old_checkpoints_go_but_the_best_and_the_source_stay(make_run):
 def test_a_full_disk_is_reported_and_training_goes_on(make_run, monkeypatch):
     from core.training import checkpoint
 
-    write, calls = checkpoint._write_durably, []
+    write, calls = checkpoint.write_durably, []
 
     def full(path, content):
         calls.append(path)
@@ -286,7 +286,7 @@ def test_a_full_disk_is_reported_and_training_goes_on(make_run, monkeypatch):
             raise OSError(28, "No space left on device")
         write(path, content)
 
-    monkeypatch.setattr(checkpoint, "_write_durably", full)
+    monkeypatch.setattr(checkpoint, "write_durably", full)
     events = train(make_run())
     assert "No space left" in " ".join(w.message for w in of(events, Warned))
     assert isinstance(events[-1], Finished)
