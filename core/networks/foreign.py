@@ -12,6 +12,8 @@ import logging
 import pickle
 import re
 import struct
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,7 +25,7 @@ from segmentation_models_pytorch.encoders.mix_transformer import mix_transformer
 from torch import Tensor
 
 from core.networks.segmenter import NetworkError, Segmenter
-from core.networks.store import StoreError, read_weights
+from core.networks.store import StoreError, check_finite, read_weights
 
 __all__ = ["MatchReport", "load_into", "read_foreign", "released_name"]
 
@@ -32,6 +34,14 @@ _STUDENTS = ("", "module.", "model.", "student.", "module.model.", "module.stude
 _TEACHER_CONTAINERS = ("teacher", "ema_model", "model_ema", "state_dict_ema")
 _CONTAINERS = ("state_dict", "model_state_dict", "model", "student", "network", "net")
 _PRETRAINED = "imnet_model."  # DAFormer's frozen encoder for the feature distance
+MAX_PICKLE_BYTES = 64 << 20  # of a .pth: names and shapes, without the numbers
+MAX_TENSORS = 100_000
+MAX_DEPTH = 4  # dictionaries within dictionaries
+# What torch.load raises over damaged files.
+_UNREADABLE = (
+    OSError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, AssertionError, ArithmeticError,
+    ImportError, MemoryError, BufferError, struct.error, zlib.error, zipfile.BadZipFile, pickle.UnpicklingError,
+)  # fmt: skip
 _STAGE = re.compile(r"\bstages\.(\d+)\.")
 
 logger = logging.getLogger(__name__)
@@ -76,48 +86,72 @@ def read_foreign(path: Path) -> dict[str, Tensor]:
     Where the file keeps a teacher apart from other weights, its tensors' names start with `teacher.`.
 
     Raises:
-        NetworkError: the file is missing, damaged, or holds more than plain weights.
+        NetworkError: the file is missing, damaged, or holds more, or other things, than plain weights.
     """
-    if path.suffix == ".safetensors":
-        try:
-            return read_weights(path)
-        except StoreError as error:
-            raise NetworkError(str(error)) from error
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        if path.suffix == ".safetensors":
+            return read_weights(path)
+        tensors = _tensors(_read_pickle(path))
+        if not tensors:
+            raise NetworkError(f"{path} holds no weights by name; save the state_dict of a network.")
+        _check_plain(tensors, path)
+        check_finite(tensors, path)
+    except StoreError as error:
+        raise NetworkError(str(error)) from error
+    return tensors
+
+
+def _read_pickle(path: Path) -> Any:
+    """What a .pth file holds; nothing but weights and what they are listed in. Raises NetworkError."""
+    try:
+        _check_archive(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise NetworkError(f"The weights file {path} does not exist; correct network.weights.") from error
-    except (
-        OSError,
-        RuntimeError,
-        EOFError,
-        LookupError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        AssertionError,
-        struct.error,
-        pickle.UnpicklingError,
-    ) as error:
+    except _UNREADABLE as error:
         raise NetworkError(
             f"{path} cannot be read as plain weights, or holds code, which is never run; "
             "save its state_dict alone, best as safetensors."
         ) from error
-    tensors = _tensors(content)
-    if not tensors:
-        raise NetworkError(f"{path} holds no weights by name; save the state_dict of a network.")
-    return tensors
 
 
-def _tensors(content: Any) -> dict[str, Tensor]:
+def _check_archive(path: Path) -> None:
+    """Refuse what would take memory beyond the file's size, or time without end. Raises ValueError, OSError."""
+    if not path.is_file() and path.exists():
+        raise ValueError("it is not an ordinary file")
+    if not zipfile.is_zipfile(path):
+        return  # written before torch 1.6: one pickle, without compression
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            if entry.compress_type != zipfile.ZIP_STORED:  # torch.save never compresses
+                raise ValueError("it is compressed")
+            if entry.filename.endswith(".pkl") and entry.file_size > MAX_PICKLE_BYTES:
+                raise ValueError("its list of tensors is too long")
+
+
+def _tensors(content: Any, depth: int = 0) -> dict[str, Tensor]:
     """Named tensors at the top, or in the dictionaries in which training programs wrap them."""
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or depth > MAX_DEPTH:
         return {}
     inside: dict[str, Tensor] = {}
     for names, prefix in ((_CONTAINERS, ""), (_TEACHER_CONTAINERS, "teacher.")):
         if container := next((name for name in names if isinstance(content.get(name), dict)), ""):
-            inside |= {prefix + name: tensor for name, tensor in _tensors(content[container]).items()}
+            found = _tensors(content[container], depth + 1)
+            inside |= {prefix + name: tensor for name, tensor in found.items()}
     return inside or {str(name): tensor for name, tensor in content.items() if isinstance(tensor, Tensor)}
+
+
+def _check_plain(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse tensors without plain numbers in memory, and more of them than any network has. Raises NetworkError."""
+    if len(tensors) > MAX_TENSORS:
+        raise NetworkError(f"{path} holds {len(tensors):,} tensors; {MAX_TENSORS:,} are the limit. Is it a network?")
+    for name, tensor in tensors.items():
+        if tensor.is_quantized or tensor.is_nested or tensor.is_meta or tensor.layout is not torch.strided:
+            kind = "quantised" if tensor.is_quantized else "empty (meta)" if tensor.is_meta else "sparse or nested"
+            raise NetworkError(
+                f"{path} holds {name!r} as a {kind} tensor; save the weights as plain floating-point numbers, "
+                "best as safetensors."
+            )
 
 
 # Matching --------------------------------------------------------------------------------------
@@ -207,7 +241,7 @@ def _smp_name(name: str) -> str:
 
 
 def _fitting(names: Mapping[str, str], state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    shaped = {name: _in_shape(state[theirs], own[name].shape) for name, theirs in names.items() if name in own}
+    shaped = {name: _fitted(state[theirs], own[name]) for name, theirs in names.items() if name in own}
     return {name: tensor for name, tensor in shaped.items() if tensor is not None}
 
 
@@ -215,9 +249,11 @@ def _num_fitting(names: Mapping[str, str], state: Mapping[str, Tensor], own: Map
     return len(_fitting(names, state, own))
 
 
-def _in_shape(tensor: Tensor, shape: torch.Size) -> Tensor | None:
-    """The tensor if it has this shape; a Linear's weight is a 1×1 convolution's with two sides of 1 less."""
-    theirs = tuple(tensor.shape)
+def _fitted(tensor: Tensor, own: Tensor) -> Tensor | None:
+    """The tensor if it has the shape and kind of ours; a Linear's weight is a 1×1 convolution's with two sides of 1 less."""
+    if tensor.is_floating_point() != own.is_floating_point() or tensor.is_complex():
+        return None
+    theirs, shape = tuple(tensor.shape), own.shape
     if theirs == tuple(shape):
         return tensor
     return tensor.reshape(shape) if (*theirs, 1, 1) == tuple(shape) or theirs == (*shape, 1, 1) else None
@@ -304,7 +340,7 @@ def _other_encoder(
 def _mit_of(state: Mapping[str, Tensor]) -> str:
     """Which Mix Transformer a file holds, if one."""
     depths = [len({m[1] for name in state if (m := re.search(rf"\bblock{i}\.(\d+)\.", name))}) for i in range(1, 5)]
-    width = next((len(t) for name, t in state.items() if name.endswith("patch_embed1.proj.weight")), 0)
+    width = next((t.shape[0] for name, t in state.items() if name.endswith("patch_embed1.proj.weight") and t.ndim), 0)
     for name, entry in mix_transformer_encoders.items():
         if entry["params"]["depths"] == depths and entry["params"]["embed_dims"][0] == width:
             return name

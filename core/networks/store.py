@@ -124,7 +124,16 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise StoreError(str(error)) from error
     except FileNotFoundError as error:
         raise StoreError(f"{path} is missing; choose another checkpoint or copy the folder again.") from error
-    except (OSError, SafetensorError) as error:
+    except (
+        OSError,
+        SafetensorError,
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        MemoryError,
+    ) as error:
         raise StoreError(
             f"{path} is damaged or not a safetensors file ({error}); choose another checkpoint or copy it again."
         ) from error
@@ -138,6 +147,8 @@ def check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
     Takes about as long as summing up the numbers.
     """
     for name, tensor in tensors.items():
+        if tensor.is_floating_point() and tensor.itemsize < 2:
+            raise StoreError(f"{path} holds {name!r} as {tensor.dtype}; save the weights with 16 or 32 bits each.")
         if tensor.is_floating_point() and not torch.isfinite(tensor.sum()) and not torch.isfinite(tensor).all():
             raise StoreError(
                 f"{path} holds numbers that are not finite (in {name}): the training that wrote it had failed, or the file is "
