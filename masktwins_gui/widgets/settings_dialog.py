@@ -38,7 +38,7 @@ class SettingsDialog(QDialog):
         )
         self._lay_out(device)
 
-        self.theme_box.activated.connect(lambda _: self.theme_chosen.emit(self.theme_box.currentData()))
+        self.theme_box.activated.connect(lambda _: self.theme_chosen.emit(theme.Theme(self.theme_box.currentData())))
         self.device_box.currentTextChanged.connect(self._set_device)
         self.threads_box.valueChanged.connect(self._set_threads)
         self.cache.chosen.connect(self._set_cache)
