@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from PySide6.QtCore import QSettings, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QPaintEvent
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from masktwins_gui.pages.train.page import TrainPage
 
     Page = DataPage | MasksPage | TrainPage | InspectPage | ExportPage
+
+Shown = TypeVar("Shown", bound="Page")
 
 PAGES = ("data", "masks", "train", "inspect", "export")
 CHAPTERS = {"data": "data", "masks": "method", "train": "training", "inspect": "inspecting", "export": "exporting"}
@@ -99,7 +102,10 @@ class MainWindow(QMainWindow):
 
     @cached_property
     def data(self) -> DataPage:
-        return self._add("data", DataPage(self.project, self.dataset, self.controller.jobs))
+        page = self._add("data", DataPage(self.project, self.dataset, self.controller.jobs))
+        page.demo_requested.connect(self.files.demo)
+        self._follow_run(page.set_run_state)
+        return page
 
     @cached_property
     def masks(self) -> MasksPage:
@@ -107,6 +113,8 @@ class MainWindow(QMainWindow):
 
         page = self._add("masks", MasksPage(self.project, self.dataset, self.controller.jobs))
         page.data_requested.connect(lambda: self.show_page("data"))
+        page.demo_requested.connect(self.files.demo)
+        self._follow_run(page.set_run_state)
         return page
 
     @cached_property
@@ -136,6 +144,7 @@ class MainWindow(QMainWindow):
         c.measured.connect(page.show_estimate)
         c.ended.connect(page.show_end)
         c.repeated.connect(page.show_repeats)
+        self._follow_run(page.set_run_state)
         return self._add("train", page)
 
     @cached_property
@@ -145,6 +154,7 @@ class MainWindow(QMainWindow):
         c = self.controller
         page = self._add("inspect", InspectPage(self.project, self.dataset, c.runs, c.jobs, c.inference))
         page.train_requested.connect(lambda: self.show_page("train"))
+        page.demo_requested.connect(self.files.demo)
         return page
 
     @cached_property
@@ -154,6 +164,7 @@ class MainWindow(QMainWindow):
         c = self.controller
         page = self._add("export", ExportPage(self.project, self.dataset, c.runs, c.inference))
         page.train_requested.connect(lambda: self.show_page("train"))
+        page.demo_requested.connect(self.files.demo)
         return page
 
     @property
@@ -161,16 +172,15 @@ class MainWindow(QMainWindow):
         """All pages by name; makes those that are not there yet."""
         return {name: getattr(self, name) for name in PAGES}
 
-    def _add(self, name: str, page: Page) -> Page:
+    def _add(self, name: str, page: Shown) -> Shown:
         self.stack.addWidget(page)
         self.layout_memory.restore_page(page)
         page.state_changed.connect(self.rail.buttons[name].set_state)
-        if name != "train":
-            page.demo_requested.connect(self.files.demo)
-        if name in ("data", "masks", "train"):
-            page.set_run_state(self.controller.state)
-            self.controller.state_changed.connect(page.set_run_state)
         return page
+
+    def _follow_run(self, set_run_state: Callable[[RunState], None]) -> None:
+        set_run_state(self.controller.state)
+        self.controller.state_changed.connect(set_run_state)
 
     def show_page(self, name: str) -> None:
         page = getattr(self, name)
@@ -183,7 +193,8 @@ class MainWindow(QMainWindow):
     @property
     def page(self) -> str:
         """The name of the page that is shown."""
-        return next(name for name in PAGES if self.stack.currentWidget().objectName() == name)
+        shown = self.stack.currentWidget()
+        return next((name for name in PAGES if shown is not None and shown.objectName() == name), PAGES[0])
 
     def make_pages(self) -> None:
         """Make the pages that the first picture did not need, and show the one that was open last."""

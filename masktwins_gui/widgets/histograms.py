@@ -19,7 +19,8 @@ class HistogramPlot(pg.PlotWidget):
     """Red, green and blue; the source solid, the target dashed."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        self._item = pg.PlotItem()
+        super().__init__(parent, plotItem=self._item)
         self.setAccessibleName(self.tr("Colour histograms of source and target"))
         self.setToolTip(self.tr("How often each grey level occurs in each colour channel"))
         self.setMouseEnabled(x=False, y=False)
@@ -38,7 +39,7 @@ class HistogramPlot(pg.PlotWidget):
         self._draw()
 
     def _draw(self) -> None:
-        self.getPlotItem().clear()
+        self._item.clear()
         for name, domain in self._domains.items():
             self._draw_domain(domain, STYLES[name])
 
