@@ -75,11 +75,16 @@ def masked_picture(image: np.ndarray, keep: np.ndarray) -> np.ndarray:
     tells them from a grey road.
     """
     _same_size(image, keep)
-    rows, columns = np.arange(keep.shape[0])[:, None], np.arange(keep.shape[1])
+    height, width = keep.shape
+    rows, columns = np.arange(_HATCH_STEP)[:, None], np.arange(width)
     mean = np.rint(np.multiply(Normalisation().mean, 255)).astype(np.uint8)
     on_line = ((rows + columns) % _HATCH_STEP == 0)[..., None]
-    hidden = np.where(on_line, mean + np.uint8(_HATCH_LIFT), mean)
-    return np.where(keep.astype(bool)[..., None], image, hidden)
+    hatch = np.where(on_line, mean + np.uint8(_HATCH_LIFT), mean).reshape(_HATCH_STEP, -1)
+    picture = np.empty((height, width, 3), np.uint8)
+    plane = picture.reshape(height, -1)  # (H, 3 W): without a short last axis this is eight times as fast
+    plane[:] = hatch[np.arange(height) % _HATCH_STEP]
+    np.copyto(plane, image.reshape(height, -1), where=np.repeat(keep.astype(bool), 3, axis=1))
+    return picture
 
 
 def grid(pictures: Sequence[np.ndarray], columns: int, gap: int = 4) -> np.ndarray:

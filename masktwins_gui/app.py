@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,9 +13,10 @@ from types import TracebackType
 from PySide6.QtCore import QCoreApplication, QSettings, QTimer, Signal
 from PySide6.QtWidgets import QApplication
 
-from masktwins_gui import theme
+from masktwins_gui import recent_log, theme
 from masktwins_gui.end_signals import EndSignals
 from masktwins_gui.main_window import MainWindow
+from masktwins_gui.models.preferences import Preferences
 from masktwins_gui.widgets.error_dialog import ErrorDialog
 
 log = logging.getLogger(__name__)
@@ -34,8 +36,13 @@ class Application(QApplication):
         self.setApplicationDisplayName("")
         self.unhandled.connect(self._show)
 
+    def thread_hook(self, failure: threading.ExceptHookArgs) -> None:
+        """Stand in for threading.excepthook: what a Python thread did not catch."""
+        if failure.exc_value is not None:
+            self.hook(failure.exc_type, failure.exc_value, failure.exc_traceback)
+
     def hook(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        """Stands in for sys.excepthook."""
+        """Stand in for sys.excepthook, which also gets what a QThread did not catch."""
         details = "".join(traceback.format_exception(kind, error, trace))
         log.error("unhandled exception\n%s", details)
         if not issubclass(kind, KeyboardInterrupt):
@@ -43,16 +50,17 @@ class Application(QApplication):
 
     def _show(self, message: str, details: str) -> None:
         title = self.tr("Something went wrong")
-        advice = self.tr("This is a fault of the program. What you were doing may not have worked; the rest goes on.")
+        advice = self.tr(
+            "This is a fault of the program. What you were doing may not have worked; everything else goes on. "
+            "Help → Report a problem gathers what is needed to find it."
+        )
         ErrorDialog(title, message, advice, details, self.activeWindow()).open()
 
 
 def create_application(arguments: Sequence[str], store: QSettings | None = None) -> Application:
     """Make the QApplication with its palette, before any widget; `theme.apply` follows once the window is made."""
     app = Application(arguments)
-    settings = store or settings_store()
-    chosen = str(settings.value("theme", theme.Theme.DARK.value))
-    theme.prepare(app, theme.Theme(chosen) if chosen in list(theme.Theme) else theme.Theme.DARK)
+    theme.prepare(app, Preferences(store or settings_store()).theme)
     return app
 
 
@@ -68,22 +76,28 @@ def run(project: Path | None = None, *, start: bool = False, demo: Path | None =
         start: start the training once the folders are listed.
         demo: folder of the demo to make and open, with `open_demo`; None for the usual place.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    recent_log.install()
     store = settings_store()
+    Preferences(store).use_cache()
     app = create_application(sys.argv[:1], store)
     sys.excepthook = app.hook
+    threading.excepthook = app.thread_hook
     window = MainWindow(store)
     theme.apply(app, theme.current(app))
     window.setWindowIcon(theme.icon("logo", app.palette()))
+    EndSignals(window).received.connect(window.leaving.leave)
+
+    def begin() -> None:
+        window.make_pages()
+        if open_demo:
+            window.files.make_demo(demo)
+        elif project is not None:
+            window.files.open(project)
+        window.files.look_for_recent(None if open_demo or project is not None else window.files.open)
+        if start:
+            window.start_when_ready()
+        QTimer.singleShot(PROBE_DELAY_MS, window.probe.start)
+
+    window.painted.connect(begin)
     window.show()
-    EndSignals(window).received.connect(window.leave)
-    if open_demo:
-        window.files.make_demo(demo)
-    elif project is not None:
-        window.files.open(project)
-    elif window.files.recent():
-        window.files.open(window.files.recent()[0])  # offers to resume a run that ended unexpectedly
-    if start:
-        window.start_when_ready()
-    QTimer.singleShot(PROBE_DELAY_MS, window.probe.start)
     return QCoreApplication.exec()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QSettings, QStandardPaths, Qt, Signal
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from core.commands.demo import make_project
+from core.configuration.config import RunConfig
 from core.configuration.paths import move_data, paths_of
 from core.configuration.projects import backup_of
 from core.errors import ConfigError, reason
@@ -37,7 +39,24 @@ class ProjectFiles(QObject):
     def recent(self) -> list[Path]:
         stored = self._store.value("recent", [])
         texts = [stored] if isinstance(stored, str) else list(stored or [])  # type: ignore[call-overload]
-        return [Path(str(text)) for text in texts if Path(str(text)).is_file()]
+        return [Path(str(text)) for text in texts if text]
+
+    def look_for_recent(self, then: Callable[[Path], object] | None = None) -> None:
+        """Drop the projects that no longer exist, in a job thread, as a network drive may sleep.
+
+        Args:
+            then: called with the project that was open last, where it exists.
+        """
+        listed = self.recent()
+
+        def done(existing: list[Path]) -> None:
+            kept = [path for path in self.recent() if path in existing or path not in listed]
+            self._store.setValue("recent", [str(path) for path in kept])
+            self.recent_changed.emit()
+            if then is not None and listed and listed[0] in existing:
+                then(listed[0])
+
+        self._jobs.submit("recent", lambda _: [path for path in listed if path.is_file()], done)
 
     def _remember(self, path: Path) -> None:
         kept = [path, *(p for p in self.recent() if p != path)][:MAX_RECENT]
@@ -50,9 +69,10 @@ class ProjectFiles(QObject):
 
     # Files -------------------------------------------------------------------------------------
 
-    def new(self) -> None:
+    def new(self, config: RunConfig | None = None) -> None:
+        """Begin a project, with settings of the user's own where some are given."""
         if self.confirm_unsaved():
-            self._project.new()
+            self._project.new(config)
 
     def ask_open(self) -> None:
         if not self.confirm_unsaved():

@@ -14,7 +14,7 @@ PACKAGES = (
     "torch", "torchvision", "timm", "segmentation-models-pytorch", "numpy", "opencv-python-headless", "Pillow",
     "pydantic", "safetensors", "filelock",
 )  # fmt: skip
-WINDOW = {"PySide6": "PySide6-Essentials", "pyqtgraph": "pyqtgraph"}
+WINDOW = {"PySide6": "PySide6-Essentials", "pyqtgraph": "pyqtgraph", "wakepy": "wakepy"}
 EXPORT = {"onnx": "onnx", "onnxscript": "onnxscript", "onnxruntime": "onnxruntime"}
 
 

@@ -23,7 +23,7 @@ def grid_shape(height: int, width: int, block_size: int) -> tuple[int, int]:
 def enlarge(blocks: np.ndarray, height: int, width: int) -> np.ndarray:
     """Enlarge block masks (…, h, w) to pixels (…, height, width): each pixel takes its nearest block's value."""
     rows, columns = block_of_pixel(height, blocks.shape[-2]), block_of_pixel(width, blocks.shape[-1])
-    return blocks[..., rows[:, None], columns]
+    return blocks[..., columns][..., rows, :]  # in two steps: the second copies whole rows
 
 
 def block_of_pixel(size: int, blocks: int) -> np.ndarray:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
@@ -31,7 +32,6 @@ from masktwins_gui.widgets.empty_state import EmptyState
 from masktwins_gui.widgets.image_view import ImageView, Viewport
 from masktwins_gui.widgets.mask_advice import MaskAdvice
 
-PREVIEW_DELAY_MS = 30
 VIEWS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 
 
@@ -67,7 +67,7 @@ class MasksPage(QWidget):
         )
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.setInterval(PREVIEW_DELAY_MS)
+        self._timer.setInterval(0)  # several changes at once are drawn once
         self._lay_out()
 
         self._connect()
@@ -110,9 +110,8 @@ class MasksPage(QWidget):
         self.reroll = tool_button("masks.reroll", "reroll", self.tr("Draw new masks (R)"), self.tr("Re-roll"))
         self.undo = tool_button("masks.undo", "undo", self.tr("Undo the last change (Ctrl+Z)"))
         self.redo = tool_button("masks.redo", "redo", self.tr("Redo (Ctrl+Shift+Z)"))
-        self.previous.setShortcut(Qt.Key.Key_Left)
-        self.next.setShortcut(Qt.Key.Key_Right)
-        self.reroll.setShortcut(Qt.Key.Key_R)
+        for button in (self.previous, self.next, self.undo, self.redo, self.reroll):
+            button.installEventFilter(self)
 
     def _connect(self) -> None:
         self.previous.clicked.connect(lambda: self.step(-1))
@@ -170,6 +169,30 @@ class MasksPage(QWidget):
         preview_column.addLayout(self.grid, 1)
         preview_column.addWidget(self.proof)
         return preview
+
+    # Keys --------------------------------------------------------------------------------------
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Handle the keys that the focused control has no use for: a slider and a text keep their arrows."""
+        if not self._handle_key(event):
+            super().keyPressEvent(event)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Take the arrow keys from the buttons, where Qt would move the focus."""
+        return isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress and self._handle_key(event)
+
+    def _handle_key(self, event: QKeyEvent) -> bool:
+        plain = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier == Qt.KeyboardModifier.NoModifier
+        match event.key():
+            case Qt.Key.Key_Left if plain:
+                self.step(-1)
+            case Qt.Key.Key_Right if plain:
+                self.step(1)
+            case Qt.Key.Key_R if plain:
+                self.draw_anew()
+            case _:
+                return False
+        return True
 
     # Verbs -------------------------------------------------------------------------------------
 

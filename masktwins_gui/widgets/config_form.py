@@ -48,12 +48,14 @@ class ConfigForm(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
-        layout.addLayout(self._form)
-        layout.addWidget(self.more, 0, Qt.AlignmentFlag.AlignLeft)
-        layout.addWidget(self._folded)
         listed = list(shown)
         headed = len({s.path.partition(".")[0] for s in listed}) > 1
-        for setting in listed:
+        layout.addLayout(self._form)  # from top to bottom: Tab goes in the order in which widgets get their parent
+        for setting in (s for s in listed if not s.advanced):
+            self._add(setting, headed=headed)
+        layout.addWidget(self.more, 0, Qt.AlignmentFlag.AlignLeft)
+        layout.addWidget(self._folded)
+        for setting in (s for s in listed if s.advanced):
             self._add(setting, headed=headed)
         self.more.setVisible(self._advanced.rowCount() > 0)
         self._folded.hide()
@@ -143,6 +145,7 @@ class ConfigForm(QWidget):
             value = self.editors[path].value()
             self._complain(path, "")
             self._project.change({path: value})
+            self.editors[path].settle()
         except ConfigError as error:
             self._complain(path, str(error))
         except ValueError as error:

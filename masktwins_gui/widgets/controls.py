@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QCheckBox, QComboBox, QPushButton, QSlider, QToolButton, QWidget
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtGui import QKeyEvent, QKeySequence
+from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QPushButton, QSlider, QToolButton, QWidget
 
 from masktwins_gui import theme
 from masktwins_gui.plain_text import plain_tip
@@ -81,3 +82,18 @@ def slider(name: str, title: str, value: int, tip: str = "", *, largest: int = 1
     made.setRange(0, largest)
     made.setValue(value)
     return made
+
+
+def undoes_the_project(watched: QObject, event: QEvent) -> bool:
+    """Filter an event: keep Ctrl+Z from a line whose text has been taken over, so that it undoes that change.
+
+    Qt's line edits take the key even where they have nothing of their own to undo but what was typed before.
+    """
+    if event.type() != QEvent.Type.ShortcutOverride or not isinstance(event, QKeyEvent):
+        return False
+    line = watched if isinstance(watched, QLineEdit) else watched.findChild(QLineEdit)  # of a spin box or a combo
+    keys = (QKeySequence.StandardKey.Undo, QKeySequence.StandardKey.Redo)
+    if line is None or line.isModified() or not any(event.matches(key) for key in keys):
+        return False
+    event.ignore()
+    return True

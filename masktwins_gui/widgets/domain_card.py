@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-import pyqtgraph as pg
-from PySide6.QtCore import QEvent, Qt
-from PySide6.QtGui import QColor, QPalette
-from PySide6.QtWidgets import QApplication, QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from core.checking.statistics import DomainGap, DomainStatistics, Statistics
 from masktwins_gui import theme
 from masktwins_gui.plain_text import plain_tip
 
-CHANNELS = ("#e05252", "#3fa870", "#3d8fd9")
+if TYPE_CHECKING:
+    from masktwins_gui.widgets.histograms import HistogramPlot
 
 
 class DomainCard(QWidget):
@@ -31,28 +32,33 @@ class DomainCard(QWidget):
         self._grid.setHorizontalSpacing(18)
         self._cells: dict[tuple[str, int], QLabel] = {}
         self._make_table()
-        self.plot = pg.PlotWidget()
-        self.plot.setAccessibleName(self.tr("Colour histograms of source and target"))
-        self.plot.setMouseEnabled(x=False, y=False)
-        self.plot.setMenuEnabled(False)
-        self.plot.hideButtons()
-        self.plot.getAxis("bottom").setHeight(44)
-        self.plot.setLabel("bottom", self.tr("grey level"))
-        self.plot.setLabel("left", self.tr("share of pixels, %"))
-        self.plot.setMinimumHeight(120)
         self._legend = theme.label(self.tr("Red, green and blue: source solid, target dashed"), "muted")
         head = QHBoxLayout()
         head.addWidget(theme.label(self.tr("Colour histograms"), "heading"))
         head.addStretch(1)
         head.addWidget(self._legend)
-        layout = QVBoxLayout(self)
+        layout = self._column = QVBoxLayout(self)
         layout.setSpacing(10)
         layout.addWidget(self.sentence)
         layout.addWidget(self._card)
         layout.addLayout(head)
-        layout.addWidget(self.plot, 1)
-        self._colour()
+        layout.addStretch(0)
+        self._statistics: Statistics | None = None
         self.clear()
+
+    @cached_property
+    def plot(self) -> HistogramPlot:
+        """The histograms; made when they are first looked at, as the plotting library is large."""
+        from masktwins_gui.widgets.histograms import HistogramPlot
+
+        plot = HistogramPlot()
+        self._column.insertWidget(self._column.count() - 1, plot, 1)
+        self._draw(plot)
+        return plot
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.plot  # noqa: B018 - makes it
 
     def _make_table(self) -> None:
         rows = (
@@ -76,7 +82,7 @@ class DomainCard(QWidget):
     def clear(self) -> None:
         for cell in self._cells.values():
             cell.setText("–")
-        self.plot.clear()
+        self._show(None)
         self.sentence.setText(self.tr("The check measures both cameras; the figures appear here."))
 
     def show_statistics(self, statistics: Statistics) -> None:
@@ -86,10 +92,18 @@ class DomainCard(QWidget):
             domain = statistics.domains.get(name)
             if domain is not None and domain.num_read:
                 self._fill(column, domain)
-                self._draw(domain, dashed=name == "target")
         if statistics.gap is not None:
             self._fill_gap(statistics.gap)
             self.sentence.setText(self._describe(statistics.gap))
+        self._show(statistics)
+
+    def _show(self, statistics: Statistics | None) -> None:
+        self._statistics = statistics
+        if "plot" in vars(self):
+            self._draw(self.plot)
+
+    def _draw(self, plot: HistogramPlot) -> None:
+        plot.show_domains(self._statistics.domains if self._statistics is not None else {})
 
     def _fill(self, column: int, domain: DomainStatistics) -> None:
         (height, width), number = domain.sizes[0]
@@ -126,28 +140,6 @@ class DomainCard(QWidget):
         return self.tr("The target is {0} than the source; a colour lies {1:.0f} grey levels off on average.").format(
             ", ".join(words), gap.colour
         )
-
-    def _draw(self, domain: DomainStatistics, *, dashed: bool) -> None:
-        style = Qt.PenStyle.DashLine if dashed else Qt.PenStyle.SolidLine
-        for channel, colour in zip(domain.histograms, CHANNELS, strict=True):
-            width = 256 / len(channel)
-            centres = [width * (i + 0.5) for i in range(len(channel))]
-            self.plot.plot(
-                centres, [100 * share for share in channel], pen=pg.mkPen(QColor(colour), width=1, style=style)
-            )
-
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "plot"):
-            self._colour()
-
-    def _colour(self) -> None:
-        palette = QApplication.palette()  # the style sheet overrides the widget's own
-        self.plot.setBackground(palette.color(QPalette.ColorRole.Base))
-        text = palette.color(QPalette.ColorRole.PlaceholderText)
-        for side in ("bottom", "left"):
-            self.plot.getAxis(side).setPen(pg.mkPen(text, width=1))
-            self.plot.getAxis(side).setTextPen(pg.mkPen(text))
 
 
 def _times(log2_ratio: float) -> str:

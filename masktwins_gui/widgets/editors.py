@@ -15,6 +15,7 @@ from core.configuration.settings import Setting
 from core.labels import built_in_names
 from core.networks.encoders import ENCODERS
 from masktwins_gui import theme
+from masktwins_gui.widgets.controls import undoes_the_project
 from masktwins_gui.widgets.folder_field import FolderField
 
 SUGGESTIONS: dict[str, tuple[str, ...]] = {
@@ -41,6 +42,8 @@ class Editor(QWidget):
     def place(self, control: QWidget, stretch: int = 1) -> None:
         control.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         control.installEventFilter(self)  # the wheel scrolls the form, not the value under the pointer
+        for line in control.findChildren(QLineEdit):
+            line.installEventFilter(self)
         self._row.addWidget(control, stretch)
         if self.focusProxy() is None:
             self.setFocusProxy(control)
@@ -49,7 +52,7 @@ class Editor(QWidget):
         if event.type() == QEvent.Type.Wheel and isinstance(watched, QWidget) and not watched.hasFocus():
             event.ignore()
             return True
-        return super().eventFilter(watched, event)
+        return undoes_the_project(watched, event) or super().eventFilter(watched, event)
 
     def setAccessibleName(self, name: str) -> None:
         super().setAccessibleName(name)
@@ -59,6 +62,11 @@ class Editor(QWidget):
     def controls(self) -> list[QWidget]:
         items = [self._row.itemAt(i) for i in range(self._row.count())]
         return [widget for item in items if item is not None and (widget := item.widget()) is not None]
+
+    def settle(self) -> None:
+        """Note that the value has been taken over: Ctrl+Z now undoes that."""
+        for line in self.findChildren(QLineEdit):
+            line.setModified(False)
 
     def set_invalid(self, invalid: bool) -> None:
         for control in self.controls():

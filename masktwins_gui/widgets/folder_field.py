@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QEvent, QObject, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from masktwins_gui import theme
 from masktwins_gui.plain_text import plain_tip
-from masktwins_gui.widgets.controls import tool_button
+from masktwins_gui.widgets.controls import tool_button, undoes_the_project
 
 
 def dropped_folders(event: QDropEvent | QDragEnterEvent) -> list[Path]:
@@ -57,8 +57,12 @@ class FolderField(QWidget):
         layout.addLayout(top)
         layout.addLayout(row)
 
+        self.line.installEventFilter(self)
         self.line.editingFinished.connect(self._typed)
         self.browse.clicked.connect(self._ask)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        return undoes_the_project(watched, event) or super().eventFilter(watched, event)
 
     @property
     def path(self) -> Path | None:

@@ -52,7 +52,7 @@ class ImageView(QWidget):
         self.image = QImage()
         self.hint = ""
         self._grabbed: QPointF | None = None
-        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(72, 64)
         self.setAccessibleName(caption)

@@ -110,6 +110,7 @@ def make_window(qtbot: Any, store: QSettings) -> Iterator[Callable[..., MainWind
     def make(engine: Any = None) -> MainWindow:
         window = MainWindow(store, engine)
         window.show()
+        window.make_pages()
         made.append(window)
         return window
 

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from PySide6.QtCore import QSettings, QStandardPaths, Qt
+from PySide6.QtCore import QPoint, QRect, QSettings, QStandardPaths, Qt
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QAbstractButton, QFileDialog, QMessageBox, QWidget
 
@@ -11,6 +11,7 @@ from core.configuration import settings
 from core.runs.folder import RunFolder
 from masktwins_gui import theme
 from masktwins_gui.app import Application
+from masktwins_gui.layout_memory import inside
 from masktwins_gui.models.states import PageState, RunState
 from masktwins_gui.widgets.error_dialog import ErrorDialog
 from tests.masktwins_gui.fakes import FakeEngine, failing_engine
@@ -84,7 +85,7 @@ def test_a_new_project_after_a_finished_run_forgets_its_models(open_window, qtbo
     (checkpoint / "state.json").write_text("{}")
     window = open_window()
     qtbot.waitUntil(lambda: window.inspect.first.count() > 0)
-    window.new_action.trigger()  # an exception in a slot fails the test
+    window.menus.new.trigger()  # an exception in a slot fails the test
     window.project.change({"data.source_images": small_data.data.source_images})
     qtbot.waitUntil(lambda: not window.controller.jobs.busy)
     assert window.inspect.first.count() == window.inspect.second.count() == 0
@@ -95,7 +96,7 @@ def test_a_run_from_the_window(open_window, qtbot):
     running(qtbot, window)
     assert window.rail.buttons["train"].state is PageState.RUNNING
     assert window.rail.device.text() == "CPU"
-    assert not window.open_action.isEnabled()
+    assert not window.menus.open.isEnabled()
     qtbot.waitUntil(lambda: "img/s" in window.status.rate.text())
     qtbot.waitUntil(lambda: not window.train.previews.views["target"].image.isNull())
     window.train.pause.click()
@@ -105,7 +106,7 @@ def test_a_run_from_the_window(open_window, qtbot):
     qtbot.waitUntil(lambda: window.controller.state is RunState.RUNNING)
     window.train.stop.click()
     qtbot.waitUntil(lambda: window.controller.state is RunState.IDLE)
-    assert window.open_action.isEnabled()
+    assert window.menus.open.isEnabled()
     assert (window.project.folder / "runs" / "run-01" / "run.toml").is_file()
 
 
@@ -122,7 +123,7 @@ def test_a_failure_opens_a_dialog_and_leaves_no_stale_picture(open_window, qtbot
 
 
 def answer(window, role):
-    box = window._question
+    box = window.leaving.question
     next(b for b in box.buttons() if box.buttonRole(b) == role).click()
 
 
@@ -150,7 +151,7 @@ def test_closing_can_be_thought_better_of(open_window, qtbot):
     assert window.isVisible()
     assert window.controller.state is RunState.RUNNING
     window.close()  # it asks again later
-    assert window._question is not None
+    assert window.leaving.question is not None
     answer(window, QMessageBox.ButtonRole.RejectRole)
 
 
@@ -160,7 +161,7 @@ def test_leaving_stops_the_run_and_keeps_the_changes_without_a_question(open_win
     running(qtbot, window)
     window.close()  # its question is open when the system asks to end
     window.project.change({"loss.twin_weight": 0.5})
-    window.leave()
+    window.leaving.leave()
     qtbot.waitUntil(lambda: not window.isVisible())
     assert engine.closed
     assert settings.load(window.project.path).loss.twin_weight == 0.5
@@ -171,7 +172,7 @@ def test_leaving_gives_a_project_without_a_name_one(make_window, qtbot, tmp_path
     for expected in ("unsaved.toml", "unsaved-2.toml"):
         window = make_window()
         window.project.change({"loss.twin_weight": 0.5})
-        window.leave()
+        window.leaving.leave()
         assert not window.isVisible()
         assert window.files.recent()[0] == tmp_path / "MaskTwins" / expected
         assert settings.load(window.files.recent()[0]).loss.twin_weight == 0.5
@@ -182,7 +183,7 @@ def test_the_question_goes_when_the_run_ends_by_itself(open_window, qtbot):
     running(qtbot, window)
     window.close()
     window.controller.stop()
-    qtbot.waitUntil(lambda: window._question is None)
+    qtbot.waitUntil(lambda: window.leaving.question is None)
     assert window.isVisible()
 
 
@@ -193,7 +194,7 @@ def test_a_live_change_is_sent_and_undone(open_window, qtbot):
     window.show_page("masks")
     window.masks.form.editors["mask.ratio"].slider.setValue(30)
     qtbot.waitUntil(lambda: engine.changes == [{"mask.ratio": 0.3}])
-    window.undo_action.trigger()
+    window.menus.undo.trigger()
     qtbot.waitUntil(lambda: engine.changes[-1] == {"mask.ratio": 0.5})
     assert not window.train.form.editors["training.batch_size"].isEnabled()
 
@@ -300,8 +301,17 @@ def test_the_theme_reaches_the_plots(make_window):
 def test_resetting_the_layout(make_window):
     window = make_window()
     window.resize(1000, 620)
-    window._reset_layout()
-    assert (window.width(), window.height()) == (1280, 720)
+    window.layout_memory.reset()
+    room = window.screen().availableGeometry()
+    assert (window.width(), window.height()) == (max(960, min(1280, room.width())), min(720, room.height()))
+
+
+def test_the_window_and_its_frame_are_brought_onto_the_screen():
+    room = QRect(0, 0, 1280, 720)
+    assert inside(QRect(100, 50, 1000, 600), room) == QRect(100, 50, 1000, 600)
+    assert inside(QRect(0, 30, 1280, 720), room) == QRect(0, 0, 1280, 720)
+    assert inside(QRect(900, 500, 600, 300), room) == QRect(680, 420, 600, 300)
+    assert inside(QRect(-50, -50, 1400, 800), room).topLeft() == QPoint(0, 0)  # larger than the screen
 
 
 def test_an_exception_nobody_caught_is_told_with_its_traceback():

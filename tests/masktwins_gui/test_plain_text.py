@@ -19,7 +19,7 @@ from masktwins_gui.widgets.error_dialog import ErrorDialog
 
 PACKAGE = Path(theme.__file__).parent
 # Files that build HTML of our own; each escapes what it puts into it, which the tests below show.
-OUR_OWN_HTML = {"widgets/class_legend.py", "widgets/curves.py"}
+OUR_OWN_HTML = {"widgets/class_legend.py", "widgets/curves.py", "widgets/help_window.py"}
 TIPS = {"setToolTip", "setStatusTip", "setWhatsThis", "setItemData"}
 ALWAYS_HTML = {
     "setHtml",

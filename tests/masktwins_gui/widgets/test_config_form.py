@@ -1,7 +1,7 @@
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QWheelEvent
-from PySide6.QtWidgets import QApplication, QLabel
+from PySide6.QtGui import QKeySequence, QWheelEvent
+from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QMainWindow
 
 from core.configuration import settings
 from masktwins_gui.models.project import ProjectModel
@@ -185,3 +185,50 @@ def test_arrow_keys_step_a_number(form, project, qtbot):
     line.setFocus()
     qtbot.keyClick(line, Qt.Key.Key_Up)
     assert project.config.training.learning_rate == pytest.approx(6.6e-5)
+
+
+def test_tab_goes_down_the_form(form, qtbot):
+    chain, widget = [], form.editors["data.source_images"]
+    while (widget := widget.nextInFocusChain()) is not form.editors["data.source_images"] and len(chain) < 2000:
+        chain.append(widget)
+    last_usual = form.editors["training.precision"].controls()[0]
+    first_advanced = form.editors["loss.twin_balance"].controls()[0]
+    assert chain.index(last_usual) < chain.index(form.more) < chain.index(first_advanced)
+    paths = [s.path for s in settings.settings() if not s.advanced]
+    places = [chain.index(form.editors[path].controls()[-1]) for path in paths[1:]]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("path", "typed"),
+    [("training.learning_rate", "0.3"), ("training.batch_size", "3"), ("network.encoder", "resnet18")],
+)
+def test_undo_works_right_after_an_edit(project, qtbot, path, typed):
+    """The key goes through a window's menu, as in the program."""
+    window = QMainWindow()
+    qtbot.addWidget(window)
+    form = ConfigForm(project, settings.settings(), name="form")
+    window.setCentralWidget(form)
+    undo = window.menuBar().addAction("Undo")
+    undo.setShortcut(QKeySequence.StandardKey.Undo)
+    undo.triggered.connect(project.undo)
+    window.show()
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    before = settings.get(project.config, path)
+    editor = form.editors[path]
+    line = editor.findChild(QLineEdit)
+    line.setFocus()
+    line.selectAll()
+    qtbot.keyClicks(line, typed)
+    line.setModified(True)
+    qtbot.keyClick(line, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert settings.get(project.config, path) == before  # what is being typed is the line's own business
+    line.selectAll()
+    qtbot.keyClicks(line, typed)
+    qtbot.keyClick(line, Qt.Key.Key_Return)
+    assert settings.get(project.config, path) != before
+    qtbot.keyClick(line, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert settings.get(project.config, path) == before
+    assert editor.value() == before
+    line.clearFocus()
