@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PySide6.QtCore import QObject, Signal
 
 from core.configuration import settings
+from core.runs.notes import Notes
 from masktwins_gui.models.curves import Series, TrainingTime
 from masktwins_gui.models.differences import SEED, differing, title, value_in_words, without_seed
 from masktwins_gui.models.history import RunHistory, read_history
@@ -87,9 +88,10 @@ class Comparison(QObject):
         values = np.array([one.smooth[np.searchsorted(one.x, steps)] for one in members])
         series = Series()
         series.extend(steps, values.mean(0))
-        label = self.tr("{0}, mean of {1} seeds").format(
-            labels_of(self._runs.ticked, seed=False)[group[0].path], len(group)
-        )
+        first = replace(group[0], notes=Notes(group[0].name.rpartition("-")[0]))  # "dusk" of dusk-01, dusk-02 …
+        others = [run for run in self._runs.ticked if run not in group]
+        words = labels_of([first, *others], seed=False)[first.path]
+        label = self.tr("{0}, mean of {1} seeds").format(words, len(group))
         key = f"mean of {group[0].path}"
         return ComparedCurve(key, label, series, self._time(group[0]), values.std(0, ddof=1))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
@@ -194,16 +193,20 @@ class DataPage(QWidget):
     # Folders -----------------------------------------------------------------------------------
 
     def choose(self, role: str, path: Path | None) -> None:
-        """Set one folder; empty ones get the neighbours that fit."""
-        changes: dict[str, Any] = {f"data.{role}": path}
-        self._proposed.discard(role)
-        if path is not None:
-            for other, folder in propose(role, path).items():
-                if settings.get(self._project.config, f"data.{other}") is None:
-                    changes[f"data.{other}"] = folder
-                    self._proposed.add(other)
+        """Set one folder; empty ones get the neighbours that fit, whose names a job reads."""
+        if path is None:
+            self._set_folders(role, None, {})
+        else:
+            found = lambda _: propose(role, path)  # noqa: E731
+            self._jobs.submit(f"propose {role}", found, lambda others: self._set_folders(role, path, others))
+
+    def _set_folders(self, role: str, path: Path | None, others: dict[str, Path]) -> None:
+        """Set a chosen folder and its neighbours together: one choice is one undo."""
+        config = self._project.config
+        empty = {other: folder for other, folder in others.items() if settings.get(config, f"data.{other}") is None}
+        self._proposed = (self._proposed | set(empty)) - {role}
         try:
-            self._project.change(changes)
+            self._project.change({f"data.{name}": folder for name, folder in {role: path, **empty}.items()})
         except ConfigError as error:
             self.fields[role].set_note(str(error), "error")
 

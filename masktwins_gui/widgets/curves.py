@@ -28,6 +28,7 @@ from masktwins_gui.widgets.flow import FlowLayout
 from masktwins_gui.widgets.plot import CurvePlot, PlotLine
 
 SWATCH = QSize(16, 10)
+LONGEST_LABEL = 60  # characters in the legend; the tool tip has all
 PREFERRED = ("total", "teacher", "score")  # of several runs, this curve is compared at first
 
 
@@ -116,7 +117,11 @@ class CurvePanel(QWidget):
         figure.addWidget(self.plot, 1)
         bottom = QHBoxLayout()
         bottom.setSpacing(6)
-        for widget in (self.compared, self.mean, self.axis, self.log_box):
+        top = QHBoxLayout()
+        top.addWidget(self.compared)
+        top.addWidget(self.mean)
+        top.addStretch(1)
+        for widget in (self.axis, self.log_box):
             bottom.addWidget(widget)
         bottom.addWidget(self.smoothing)
         bottom.addStretch(1)
@@ -125,6 +130,7 @@ class CurvePanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 6, 4, 4)
         layout.setSpacing(4)
+        layout.addLayout(top)
         layout.addWidget(self.figure, 1)
         layout.addLayout(bottom)
 
@@ -186,11 +192,13 @@ class CurvePanel(QWidget):
         self.boxes = {line.key: self._box(line, checked=shown.get(line.key, True)) for line in lines}
 
     def _box(self, line: PlotLine, *, checked: bool) -> QCheckBox:
-        box = QCheckBox(line.label.replace("&", "&&"))
+        shown = line.label if len(line.label) <= LONGEST_LABEL else f"{line.label[: LONGEST_LABEL - 1]}…"
+        box = QCheckBox(shown.replace("&", "&&"))
         box.setObjectName(f"{self.objectName()}.{line.key}")
         box.setIcon(_swatch(line.index))
         box.setIconSize(SWATCH)
         box.setChecked(checked)
+        box.setAccessibleName(line.label)
         box.setToolTip(plain_tip(line.tip or self.tr("Show or hide {0}").format(line.label)))
         box.toggled.connect(lambda on, key=line.key: self.plot.set_shown(key, on))
         if not checked:

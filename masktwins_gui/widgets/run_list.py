@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSize, Qt
 from PySide6.QtGui import QFont, QPainter, QPalette
-from PySide6.QtWidgets import QLineEdit, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+from PySide6.QtWidgets import QApplication, QLineEdit, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from masktwins_gui.models.runs import RunInfo, RunsModel
 
@@ -34,7 +34,7 @@ class RunDelegate(QStyledItemDelegate):
         area = style.subElementRect(QStyle.SubElement.SE_ItemViewItemText, option, widget)
         area.adjust(2, PADDING, -4, -PADDING)
         selected = bool(option.state & QStyle.StateFlag.State_Selected)  # pyright: ignore[reportAttributeAccessIssue]
-        self._write(painter, area, run, widget.palette(), selected=selected)
+        self._write(painter, area, run, QApplication.palette(), selected=selected)  # the style sheet's own is paler
 
     def _write(self, painter: QPainter, area: QRect, run: RunInfo, palette: QPalette, *, selected: bool) -> None:
         strong = palette.color(QPalette.ColorRole.HighlightedText if selected else QPalette.ColorRole.Text)

@@ -8,6 +8,7 @@ from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QAbstractButton, QFileDialog, QMessageBox, QWidget
 
 from core.configuration import settings
+from core.events import Preparing
 from core.runs.folder import RunFolder
 from masktwins_gui import theme
 from masktwins_gui.app import Application
@@ -205,12 +206,34 @@ def test_a_crashed_run_is_offered_when_the_project_opens(make_window, qtbot, pro
     run.write_status(state="running", step=5)
     window = make_window(FakeEngine())
     window.files.open(project_file)
-    window.show_page("train")
-    qtbot.waitUntil(lambda: window.train.banner.isVisible())
+    qtbot.waitUntil(lambda: window.stack.currentWidget() is window.train)
+    assert window.train.banner.isVisible()
+    assert (window.rail.buttons["train"].state, window.rail.buttons["train"].count) == (PageState.ATTENTION, 1)
+    window.show_page("data")
+    window.controller.refresh_runs()
+    qtbot.waitUntil(lambda: not window.controller.jobs.busy)
+    assert window.stack.currentWidget() is window.data  # it is offered once
     window.train.banner.resume.click()
     qtbot.waitUntil(lambda: window.controller.state is RunState.RUNNING)
     assert window.controller.run_path == run.path
     assert not window.train.banner.isVisible()
+
+
+def test_a_measurement_is_cancelled_when_the_window_closes(open_window, qtbot):
+    window = open_window()
+
+    def measure(control, subject):
+        yield Preparing("building the network")
+        control._stop.wait(60)
+
+    window.controller._measure = measure
+    window.show_page("train")
+    window.train.bar.measure.click()
+    qtbot.waitUntil(lambda: window.train.measure_card.heading.text() == "building the network")
+    assert not window.train.start.isEnabled()
+    window.close()
+    qtbot.waitUntil(lambda: not window.isVisible())
+    assert window._question is None
 
 
 def test_starting_at_once(make_window, qtbot, project_file):

@@ -63,18 +63,15 @@ class RunHeader(QFrame):
         self.refresh()
 
     def _lay_out(self) -> None:
-        words = QVBoxLayout()
-        words.setSpacing(1)
-        words.addWidget(self.title)
-        words.addWidget(self.result)
         top = QHBoxLayout()
-        top.addLayout(words, 1)
+        top.addWidget(self.title, 1)
         for button in (self.resume, self.inspect, self.export):
             top.addWidget(button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 6, 10, 6)
         layout.setSpacing(3)
         layout.addLayout(top)
+        layout.addWidget(self.result)
         layout.addWidget(self.detail)
         layout.addWidget(self.busy)
 

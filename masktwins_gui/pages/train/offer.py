@@ -26,6 +26,7 @@ class ResumeOffer(QFrame):
         self._runs = runs
         self._allowed = True
         self._dismissed: set[Path] = set()
+        self._announced: set[Path] = set()  # whoever looks at another page is brought here once
         self.text = theme.label("")
         self.text.setWordWrap(True)
         tip = self.tr("Go on with this run from its newest checkpoint")
@@ -53,13 +54,13 @@ class ResumeOffer(QFrame):
 
     def refresh(self) -> None:
         run = self.offered() if self._allowed else None
-        appears = run is not None and self.isHidden()
         self.setVisible(run is not None)
         if run is not None:
             text = self.tr("{0} ended unexpectedly at step {1} of {2}.").format(run.title, run.step, run.total)
             self.text.setText(f"{text} {lost_in_words(run)}")
-        if appears:
-            self.appeared.emit()
+            if run.path not in self._announced:
+                self._announced.add(run.path)
+                self.appeared.emit()
 
     def _resume(self) -> None:
         if run := self.offered():

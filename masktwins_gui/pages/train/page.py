@@ -76,6 +76,7 @@ class TrainPage(QWidget):
         self.setObjectName("train")
         self._project, self._dataset, self._runs, self._shown = project, dataset, runs, shown
         self.state = RunState.IDLE
+        self._measures = False
         self._measured = project.config
 
         self.bar = RunBar()
@@ -204,17 +205,20 @@ class TrainPage(QWidget):
 
     def set_run_state(self, state: RunState) -> None:
         """Adapt buttons and forms to the run's state."""
-        measures = state is RunState.MEASURING or (self.state is RunState.MEASURING and state is RunState.STOPPING)
+        was_measuring = self._measures
+        self._measures = state is RunState.MEASURING or (was_measuring and state is RunState.STOPPING)
         self.state = state
         self.form.set_running(state.active)
         if state is RunState.PREPARING:
             self.bar.show_settings.setChecked(False)
         if state is RunState.MEASURING:
             self.measure_card.set_busy(self.tr("Measuring: loading …"))
-        elif not measures:
+        elif was_measuring and not state.active:
             self.measure_card.end()
-        self.header.set_state(state if not measures else RunState.IDLE)
-        self.runs_panel.set_trains(self._shown.path if state.active and not measures else None)
+            self.message.setText("")
+        trains = state.active and not self._measures
+        self.header.set_state(state if trains or not state.active else RunState.IDLE)
+        self.runs_panel.set_trains(self._shown.path if trains else None)
         self.banner.set_allowed(not state.active)
         self._update()
 
@@ -362,7 +366,7 @@ class TrainPage(QWidget):
         self.empty.action.setEnabled(not self.state.active)
 
     def _name_form(self) -> None:
-        trains = self.state.active and self.state is not RunState.MEASURING and self._shown.path is not None
+        trains = self.state.active and not self._measures
         name = self._shown.path.name if trains and self._shown.path else ""
         words = (
             self.tr("Settings of {0}, which is training").format(name) if name else self.tr("Settings of the next run")

@@ -42,6 +42,7 @@ def test_an_empty_page_offers_the_demo(page, qtbot):
 def test_one_folder_brings_its_neighbours_and_the_check(page, qtbot, small_data):
     qtbot.keyClicks(page.fields["source_images"].line, str(small_data.data.source_images))
     qtbot.keyClick(page.fields["source_images"].line, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: page._project.config.data.source_images is not None)  # a job reads the neighbours' names
     chosen = page._project.config.data
     assert chosen.source_labels == small_data.data.source_labels
     assert chosen.target_images == small_data.data.target_images
@@ -63,7 +64,11 @@ def test_one_folder_brings_its_neighbours_and_the_check(page, qtbot, small_data)
 def test_a_chosen_folder_is_not_replaced_by_a_proposal(page, qtbot, small_data, tmp_path):
     page.choose("target_images", tmp_path)
     page.choose("source_images", small_data.data.source_images)
-    assert page._project.config.data.target_images == tmp_path
+    data = lambda: page._project.config.data  # noqa: E731
+    qtbot.waitUntil(lambda: data().source_images == small_data.data.source_images and data().target_images == tmp_path)
+    assert data().source_labels == small_data.data.source_labels
+    assert "source_labels" in page._proposed
+    assert not page._proposed & {"source_images", "target_images"}
 
 
 def test_a_missing_folder_is_a_problem(page, qtbot, small_data, tmp_path):

@@ -1,21 +1,24 @@
+import dataclasses
+
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QStyleOptionViewItem
+from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog, QStyleOptionViewItem
 
 from core.configuration import settings
 from core.configuration.config import RunConfig
-from core.events import Finished
+from core.events import Finished, Measuring
 from core.runs.create import why_not_a_name
 from core.runs.folder import RunFolder
 from masktwins_gui.models.comparison import Comparison
 from masktwins_gui.models.dataset import DatasetModel, take_stock
+from masktwins_gui.models.history import read_history
 from masktwins_gui.models.presets import preset_changes
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.runs import RunsModel, list_runs
 from masktwins_gui.models.shown_run import ShownRun
 from masktwins_gui.models.states import PageState, RunState
 from masktwins_gui.pages.train.page import TrainPage
-from tests.masktwins_gui.fakes import DirectJobs
+from tests.masktwins_gui.fakes import ESTIMATE, DirectJobs, preview, step_done
 
 
 @pytest.fixture
@@ -189,3 +192,179 @@ def test_a_name_that_is_no_folders_is_explained_and_does_not_start(ready, qtbot,
     ready.run_name.setText("dusk")
     assert ready.start.isEnabled()
     assert not ready.run_name_note.isVisible()
+
+
+# Before, during and after a run ---------------------------------------------------------------------
+
+
+def test_before_the_first_run_the_page_says_what_to_do(page, small_data, qtbot):
+    assert page.main.currentWidget() is page.empty
+    assert page.empty.action.text() == "Go to Data"
+    with qtbot.waitSignal(page.data_requested):
+        click(qtbot, page.empty.action)
+    page._dataset.set_holdings(take_stock(small_data.data))
+    assert "Pick a preset" in page.empty.text.text()
+    page.show_estimate(ESTIMATE)
+    assert "about 12 min on cpu" in page.empty.text.text()
+    with qtbot.waitSignal(page.start_requested):
+        click(qtbot, page.empty.action)
+
+
+def test_the_measurement_shows_its_figures_and_grows_stale(ready, qtbot):
+    with qtbot.waitSignal(ready.measure_requested):
+        click(qtbot, ready.bar.measure)
+    ready.set_run_state(RunState.MEASURING)
+    ready.show_message("building the network")
+    card = ready.measure_card
+    assert card.isVisible()
+    assert card.heading.text() == "building the network"
+    with qtbot.waitSignal(ready.stop_requested):
+        click(qtbot, card.close_button)
+    ready.set_run_state(RunState.MEASURING)
+    ready.show_estimate(ESTIMATE)
+    ready.set_run_state(RunState.IDLE)
+    figures = {name: label.text() for name, label in card._values.items()}
+    assert figures == {
+        "total": "about 12 min",
+        "step": "0.2 s / 0.5 s",
+        "memory": "1.5 of 8 GiB",
+        "disk": "1 of 64 GiB",
+    }
+    ready._project.change({"training.batch_size": 5})
+    assert "measure again" in card.heading.text()
+    click(qtbot, card.close_button)
+    assert not card.isVisible()
+
+
+def test_a_cancelled_measurement_leaves_no_card(ready):
+    ready.set_run_state(RunState.MEASURING)
+    ready.set_run_state(RunState.STOPPING)
+    ready.set_run_state(RunState.IDLE)
+    assert not ready.measure_card.isVisible()
+
+
+@pytest.mark.parametrize(("field", "value"), [("memory_gib", 7.9), ("disk_bytes", 2**37)])
+def test_what_does_not_fit_is_marked(ready, field, value):
+    ready.show_estimate(dataclasses.replace(ESTIMATE, **{field: value}))
+    name = {"memory_gib": "memory", "disk_bytes": "disk"}[field]
+    assert ready.measure_card._values[name].property("role") == "error"
+
+
+def test_until_the_first_step_the_largest_text_says_what_happens(ready, tmp_path):
+    ready._shown.begin(tmp_path / "runs" / "dusk-01")
+    ready.set_run_state(RunState.PREPARING)
+    ready.show_message("counting the classes in 238 source labels")
+    assert ready.header.result.text() == "counting the classes in 238 source labels"
+    assert ready.header.busy.isVisible()
+    ready.set_run_state(RunState.RUNNING)
+    ready.show_step(step_done(1))
+    assert not ready.header.busy.isVisible()
+    ready.show_measuring(Measuring("scoring the teacher", 3, 12))
+    assert ready.header.result.text() == "scoring the teacher (3 of 12)"
+    assert ready.header.busy.maximum() == 12
+    ready.show_step(step_done(2))
+    assert ready.header.result.text() == ""
+
+
+@pytest.fixture
+def finished(ready, small_data, tmp_path):
+    run = RunFolder(tmp_path / "runs" / "dusk-01")
+    run.create(small_data)
+    checkpoint = run.checkpoint_path(6)
+    checkpoint.mkdir()
+    (checkpoint / "state.json").write_text("{}")
+    scores = {"source": {"miou": 34.8}, "teacher": {"miou": 63.04}}
+    run.write_status(state="finished", step=10, scores=scores, result={"verdict": "The adapted model looks better."})
+    ready._runs.set_runs(list_runs(tmp_path))
+    ready._shown.take(read_history(run.path), (), "The adapted model looks better.")
+    return ready
+
+
+def test_the_result_is_the_largest_text_and_the_next_step_is_offered(finished, qtbot):
+    header = finished.header
+    assert header.result.text() == "34.8 → 63.0 mIoU"
+    assert header.result.font().pointSizeF() >= header.title.font().pointSizeF()
+    assert header.result.property("role") == "title"
+    assert header.detail.text() == "The adapted model looks better."
+    with qtbot.waitSignal(finished.inspect_requested):
+        click(qtbot, header.inspect)
+    with qtbot.waitSignal(finished.export_requested):
+        click(qtbot, header.export)
+    assert not header.resume.isVisible()
+
+
+def test_a_stopped_run_is_resumed_from_the_header(finished, qtbot, tmp_path):
+    run = RunFolder(tmp_path / "runs" / "dusk-01")
+    run.write_status(state="stopped", step=10)
+    finished._runs.set_runs(list_runs(tmp_path))
+    with qtbot.waitSignal(finished.resume_requested) as resume:
+        click(qtbot, finished.header.resume)
+    assert resume.args == [run.path]
+    assert finished.header.resume.toolTip() == "It goes on at step 10; nothing is lost."
+
+
+def test_a_long_message_shifts_nothing(finished):
+    before = finished.splitter.geometry(), finished.bar.geometry()
+    finished.show_message("a long message " * 40)
+    QApplication.processEvents()
+    assert (finished.splitter.geometry(), finished.bar.geometry()) == before
+    assert finished.message.toolTip().startswith("a long message")
+
+
+def test_the_next_run_can_take_another_run_s_settings(finished, small_data):
+    run = finished._runs.runs[0]
+    finished._project.change({"data.source_images": "/elsewhere", "training.batch_size": 7})
+    finished._reuse_settings(run)
+    config = finished._project.config
+    assert config.training == small_data.training
+    assert str(config.data.source_images) == "/elsewhere"
+    finished._project.undo()
+    assert finished._project.config.training.batch_size == 7
+
+
+def test_settings_and_runs_share_the_left_side(finished):
+    finished.bar.show_runs.click()
+    assert finished.runs_panel.isVisible()
+    assert not finished.bar.show_settings.isChecked()
+    finished.bar.show_settings.click()
+    assert finished.settings_panel.isVisible()
+    finished.bar.show_settings.click()
+    assert not finished.left.isVisible()
+
+
+def test_the_filmstrip_moves_the_cursor_in_the_curves_and_a_click_there_moves_it(finished, small_data):
+    for step in (2, 6, 10):
+        finished._shown.handle(preview(step, step))
+    plot = finished.losses.plot
+    assert plot._playhead.value() == 10
+    finished.previews.filmstrip.setValue(0)
+    assert plot._playhead.value() == 2
+    assert finished.previews.views["target"].image.pixelColor(0, 0).red() == 2
+    plot.chosen.emit(6.4)
+    assert finished.previews.filmstrip.value() == 1
+    assert finished.previews.step_label.text() == "step 6"
+
+
+def test_repeats_are_asked_for_with_a_number(ready, qtbot, monkeypatch):
+    monkeypatch.setattr(QInputDialog, "getInt", lambda *_: (3, True))
+    ready.bar.fill_menu()
+    with qtbot.waitSignal(ready.repeat_requested) as repeat:
+        ready.bar.start_menu.actions()[0].trigger()
+    assert repeat.args == ["run", 3]
+
+
+def test_stop_and_keep_the_best_is_there_while_a_run_trains(ready, qtbot):
+    assert not ready.bar.stop_best.isEnabled()
+    ready.set_run_state(RunState.RUNNING)
+    with qtbot.waitSignal(ready.stop_best_requested):
+        ready.bar.stop_best.trigger()
+
+
+def test_curves_are_saved_off_the_gui_thread(finished, tmp_path, monkeypatch):
+    finished._shown.losses.add([(1, {"total": 2.0}), (2, {"total": 1.0})])
+    for name in ("curves", "picture"):
+        monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, name=name: (str(tmp_path / name), ""))
+        action = finished.losses.save.menu().actions()[0 if name == "curves" else 1]
+        action.trigger()
+    assert "total,2,0,1," in (tmp_path / "curves.csv").read_text()
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
