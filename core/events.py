@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -87,14 +87,19 @@ class Scores:
     pixel_accuracy: float
     per_class: Mapping[str, float]
     confusion: tuple[tuple[int, ...], ...]  # [label][prediction], pixels
+    unknown: Mapping[str, float] = field(
+        default_factory=dict
+    )  # share of the labels' pixels by value without a meaning, 0..1
 
     def to_json(self) -> dict[str, Any]:
-        """JSON has no NaN: a class without pixels is null."""
+        """JSON has no NaN: a class without pixels is null. Unknown values of the labels are told where there are any."""
+        unknown = {"unknown_values": dict(self.unknown)} if self.unknown else {}
         return {
             "miou": _number(self.miou),
             "pixel_accuracy": _number(self.pixel_accuracy),
             "per_class": {name: _number(value) for name, value in self.per_class.items()},
             "confusion": [list(row) for row in self.confusion],
+            **unknown,
         }
 
 

@@ -119,6 +119,11 @@ class LabelSpace:
         """Names of the classes that the mean IoU is over."""
         return tuple(name for name in self.classes if name not in self.uncounted)
 
+    @property
+    def is_positional(self) -> bool:
+        """Whether the numbers in the files are the ids themselves, or ignored."""
+        return not self.instances and all(value == target or target == IGNORE for value, target in self.values.items())
+
     def named_values(self) -> dict[int, int]:
         """File values (classes, where `instances` is set) to ids or IGNORE, as stated and by default."""
         if self.values:

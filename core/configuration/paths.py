@@ -19,6 +19,7 @@ from core.configuration.config import RunConfig
 from core.configuration.sections import DataConfig
 from core.errors import ConfigError
 
+LIST_SUFFIXES = (".txt", ".lst", ".csv", ".tsv")  # of data.source_files and its like; anything else is patterns
 NOT_PATHS = ("imagenet", "none")  # what network.weights may say instead of a path
 
 
@@ -69,6 +70,8 @@ def is_path(dotted: str, value: Any) -> bool:
         return value not in NOT_PATHS
     if name.endswith("label_space"):
         return str(value).endswith(".toml") or Path(value).is_absolute()
+    if section == "data" and name.endswith("_files"):
+        return str(value).lower().endswith(LIST_SUFFIXES)
     field = DataConfig.model_fields.get(name) if section == "data" else None
     return field is not None and Path in get_args(field.annotation)
 

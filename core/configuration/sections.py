@@ -36,6 +36,60 @@ class DataConfig(Section):
         "Classes",
         "How to read the labels: auto (recognise it), a built-in label space, or the path of a label-space TOML.",
     )
+    source_label_space: str = setting(
+        "",
+        "Classes of the source",
+        "How to read the source labels, if the two cameras' labels are written differently. Empty: as `label_space` says.",
+        advanced=True,
+    )
+    target_label_space: str = setting(
+        "",
+        "Classes of the target",
+        (
+            "How to read the target labels, if the two cameras' labels are written differently. Classes are matched with the "
+            "source's by their names. Empty: as `label_space` says."
+        ),
+        advanced=True,
+    )
+    pairing: str = setting(
+        "",
+        "Pairing",
+        (
+            "How names of images and labels belong together, as IMAGE:LABEL, such as IMG_{id}.JPG:IMG_{id}_mask.png. "
+            "Empty: inferred from the names."
+        ),
+        advanced=True,
+    )
+    target_pairing: str = setting(
+        "",
+        "Pairing of the target",
+        "The same for the target labels. Empty: as `pairing` says; auto: inferred from the names.",
+        advanced=True,
+    )
+    source_files: str = setting(
+        "",
+        "Source files",
+        (
+            "Which of the source images to use: the path of a list (.txt, .csv), or patterns such as day/**, !**/old_*. "
+            "A second column of a list names the labels. Empty: all."
+        ),
+        advanced=True,
+    )
+    target_files: str = setting("", "Target files", "The same for the target images. Empty: all.", advanced=True)
+    evaluation_files: str = setting(
+        "", "Evaluation files", "The same for the evaluation images. Empty: all.", advanced=True
+    )
+    allow_unknown: float = setting(
+        0.01,
+        "Unknown label values",
+        (
+            "Share of the labels' pixels whose values may be unknown to the label space. They count as no label. "
+            "More of them stop the check and the training."
+        ),
+        ge=0,
+        le=1,
+        advanced=True,
+    )
     scale_min: float = setting(
         0.75,
         "Smallest scale",

@@ -16,11 +16,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from core.configuration.paths import LIST_SUFFIXES
 from core.dataset import names
 from core.dataset.problems import Problem, Severity, count, problem
 from core.dataset.walking import File
-
-LIST_SUFFIXES = frozenset((".txt", ".lst", ".csv", ".tsv"))
 
 _IMAGE_COLUMNS = frozenset(("image", "images", "img", "image_path", "filename", "file", "file_name", "path", "input"))
 _LABEL_COLUMNS = frozenset(
@@ -39,7 +38,7 @@ class Chosen:
 
 def is_list(text: str) -> bool:
     """Whether a choice is the path of a list, not patterns."""
-    return Path(text).suffix.lower() in LIST_SUFFIXES
+    return text.lower().endswith(LIST_SUFFIXES)
 
 
 def choose(files: Sequence[File], text: str) -> Chosen:

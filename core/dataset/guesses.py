@@ -78,7 +78,7 @@ def stray_words(found: Evidence, strays: Iterable[int]) -> str:
     if not values:
         return ""
     shown = ", ".join(
-        f"{_word(value, found)} ({_percent(found.shares[value])} of the pixels, in {found.files[value]} of "
+        f"{_word(value, found)} ({percent(found.shares[value])} of the pixels, in {found.files[value]} of "
         f"{found.num_read} files)"
         for value in values[:4]
     )
@@ -90,7 +90,8 @@ def _word(value: int, found: Evidence) -> str:
     return f"#{value:06x}" if found.storage is Storage.COLOURS else str(value)
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A share in percent, with two digits where it is tiny."""
     return f"{100 * share:.1f} %" if share >= 0.001 else f"{100 * share:.2g} %"
 
 
@@ -195,7 +196,7 @@ def _greys(found: Evidence) -> Guess | None:
 
 
 def _smooth_words(strays: Sequence[int], found: Evidence, radius: int) -> str:
-    share = _percent(found.share(strays))
+    share = percent(found.share(strays))
     return f"{share} of other values, at edges, count as the nearest class up to {radius} levels away, else are ignored"
 
 
@@ -355,8 +356,8 @@ def _nearest_words(masses: Masses, found: Evidence) -> str:
     own = found.share(masses.centres)
     what = "colours" if found.storage is Storage.COLOURS else "values"
     return (
-        f"{_percent(masses.near - own)} of other {what} count as the nearest class, up to {masses.radius} away; "
-        f"{_percent(max(0.0, 1 - masses.near))}, at edges, are ignored"
+        f"{percent(masses.near - own)} of other {what} count as the nearest class, up to {masses.radius} away; "
+        f"{percent(max(0.0, 1 - masses.near))}, at edges, are ignored"
     )
 
 

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.configuration.sections import DataConfig
 from core.dataset.folders import Pair, Problem, Scan, Severity, scan
-from core.dataset.recognise import Recognition, resolve_space
+from core.dataset.pages import file_of
+from core.dataset.recognise import Recognition
+from core.dataset.spaces import Spaces, resolve_spaces
+from core.dataset.unknown import jpeg_words, words
 from core.errors import DataMissingError, RunError
 from core.labels import LabelSpace, LabelSpaceError
 
@@ -25,13 +28,21 @@ class Listing:
     source: tuple[Pair, ...]
     target: tuple[Pair, ...]
     evaluation: tuple[Pair, ...]
-    recognition: Recognition
+    recognition: Recognition  # of the source labels
+    target_recognition: Recognition  # of the target labels: the same classes
     warnings: tuple[Problem, ...]
+    pairing: str  # how the source's names were understood, in words
     fingerprint: str  # of the files' names below their folders and of their sizes
 
     @property
     def space(self) -> LabelSpace:
+        """How the source labels are read: the model's classes."""
         return self.recognition.space
+
+    @property
+    def target_space(self) -> LabelSpace:
+        """How the target labels are read: the same classes."""
+        return self.target_recognition.space
 
     def matches(self, stored: str, was_at: Callable[[Path], Path] = lambda path: path) -> bool:
         """Whether a fingerprint that was stored earlier is of these files.
@@ -47,12 +58,20 @@ class Listing:
         return stored == _hash((str(was_at(path)), path) for path in files)
 
 
-def list_data(data: DataConfig, *, needs_target: bool = True, label_space: Path | None = None) -> Listing:
+def list_data(
+    data: DataConfig,
+    *,
+    needs_target: bool = True,
+    label_space: Path | None = None,
+    target_label_space: Path | None = None,
+) -> Listing:
     """List the folders of a configuration; nothing is decoded but a few labels, to recognise the classes.
 
     Args:
         needs_target: a run without adaptation steps does not.
-        label_space: a label-space TOML that wins over the configuration's.
+        label_space: the label space of an existing run, which wins over the configuration's. Labels that do not fit it are
+            warned of, where a new run is refused.
+        target_label_space: the same for the target labels.
 
     Raises:
         DataMissingError: a folder does not exist.
@@ -62,38 +81,87 @@ def list_data(data: DataConfig, *, needs_target: bool = True, label_space: Path 
         raise RunError("Choose the source images and the source labels first (data.source_images, data.source_labels).")
     if data.target_images is None and needs_target:
         raise RunError("Choose the target images first (data.target_images).")
-    source = _scan("source", data.source_images, data.source_labels)
-    target = _scan("target", data.target_images, None) if data.target_images else Scan((), ())
+    scans = scan_roles(data)
+    source, target = _usable(scans, "source", data.source_images), Scan((), ())
+    if data.target_images is not None:
+        target = _usable(scans, "target", data.target_images)
     measured_on = data.evaluation_images or data.target_images
-    evaluation = _scan("target", measured_on, data.target_labels).pairs if measured_on and data.target_labels else ()
+    evaluation: tuple[Pair, ...] = ()
+    if measured_on is not None and data.target_labels is not None:
+        evaluation = _usable(scans, "evaluation", measured_on).pairs
     labelled = tuple(pair for pair in source.pairs if pair.label is not None)
     if not labelled:
+        errors = [problem.message for problem in source.problems if problem.severity is Severity.ERROR]
         raise RunError(
-            f"None of the {len(source.pairs)} source images in {data.source_images} has a label in {data.source_labels}. "
+            errors[0]
+            if errors
+            else f"None of the {len(source.pairs)} source images in {data.source_images} has a label in {data.source_labels}. "
             "A label has its image's name, with or without a suffix such as _labelIds."
         )
     measured = tuple(pair for pair in evaluation if pair.label is not None)
-    labels = [pair.label for pair in labelled if pair.label is not None]
     try:
-        name = str(label_space) if label_space else data.label_space
-        recognition = resolve_space(name, labels)
+        spaces = resolve_spaces(data, labels_of(labelled), labels_of(measured), label_space, target_label_space)
     except LabelSpaceError as error:
         raise RunError(str(error)) from error
+    doubts = _doubts(data, spaces, labelled, measured, refuse=label_space is None)
     roles = (
         ("source", labelled, data.source_images, data.source_labels),
         ("target", target.pairs, data.target_images, None),
         ("evaluation", measured, measured_on, data.target_labels),
     )
-    warnings = (*source.problems, *target.problems)
-    return Listing(labelled, target.pairs, measured, recognition, warnings, _fingerprint(roles))
+    warnings = (*source.problems, *target.problems, *doubts)
+    return Listing(
+        labelled, target.pairs, measured, spaces.source, spaces.target, warnings, source.pairing, _fingerprint(roles)
+    )
 
 
-def _scan(role: str, images: Path, labels: Path | None) -> Scan:
-    found = scan(images, labels)
+def scan_roles(data: DataConfig) -> dict[str, Scan]:
+    """List the folders that are chosen, by role: source, target and evaluation. Never raises on bad data."""
+    scans: dict[str, Scan] = {}
+    if data.source_images is not None:
+        scans["source"] = scan(data.source_images, data.source_labels, pairing=data.pairing, files=data.source_files)
+    if data.target_images is not None:
+        scans["target"] = scan(data.target_images, files=data.target_files)
+    images = data.evaluation_images or data.target_images
+    if images is not None and data.target_labels is not None:
+        files = data.evaluation_files or (data.target_files if data.evaluation_images is None else "")
+        pairing = data.target_pairing or data.pairing
+        scans["evaluation"] = scan(images, data.target_labels, pairing=pairing, files=files)
+    return scans
+
+
+def labels_of(pairs: Iterable[Pair]) -> list[Path]:
+    """The labels there are."""
+    return [pair.label for pair in pairs if pair.label is not None]
+
+
+def _usable(scans: Mapping[str, Scan], role: str, images: Path) -> Scan:
+    found = scans[role]
     if not found.pairs:
         errors = [problem for problem in found.problems if problem.severity is Severity.ERROR]
         kind = DataMissingError if any(problem.code == "folder_missing" for problem in errors) else RunError
         raise kind(errors[0].message if errors else f"There are no {role} images in {images}.")
+    return found
+
+
+def _doubts(
+    data: DataConfig, spaces: Spaces, source: Sequence[Pair], target: Sequence[Pair], *, refuse: bool
+) -> list[Problem]:
+    """Unknown values and JPEGs among the labels: warnings, or a RunError where they are to be refused."""
+    found: list[Problem] = []
+    for role, recognition, pairs in (("source", spaces.source, source), ("target", spaces.target, target)):
+        jpegs = [path for path in labels_of(pairs) if path.suffix.lower() in (".jpg", ".jpeg")]
+        text = ""
+        is_error = False
+        if recognition.unknown:
+            text, is_error = words(recognition.unknown), recognition.unknown_share > data.allow_unknown
+            text += " To train all the same, raise data.allow_unknown." if is_error else ""
+        if jpegs and not recognition.space.radius:
+            text, is_error = jpeg_words(jpegs), True
+        if is_error and refuse:
+            raise RunError(f"The {role} labels: {text}")
+        if text:
+            found.append(Problem("label_values", Severity.WARNING, f"The {role} labels: {text}", tuple(jpegs)))
     return found
 
 
@@ -119,5 +187,5 @@ def _hash(entries: Iterable[tuple[str, Path]]) -> str:
     """Short hash of (name, file): names and sizes."""
     digest = hashlib.sha256()
     for name, path in entries:
-        digest.update(f"{name}\0{path.stat().st_size}\n".encode(errors="surrogateescape"))
+        digest.update(f"{name}\0{file_of(path).stat().st_size}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]

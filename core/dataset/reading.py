@@ -49,7 +49,7 @@ from core.labels import IGNORE, UNKNOWN, Encoding, LabelSpace
 
 __all__ = [
     "IMAGE_SUFFIXES", "MAX_PIXELS", "VIDEO_SUFFIXES", "LabelEncodingError", "ReadError", "UnreachableError", "decode_image",
-    "decode_label", "encode_label", "image_size", "open_image", "read_bytes", "read_image", "read_label",
+    "decode_label", "encode_label", "exif_orientation", "image_size", "open_image", "read_bytes", "read_image", "read_label",
     "read_label_and_unknown", "read_label_values",
 ]  # fmt: skip
 
@@ -139,6 +139,15 @@ def decode_image(path: Path, data: bytes) -> np.ndarray:
             if _orientation(path, image) != 1:
                 ImageOps.exif_transpose(image, in_place=True)
             return _to_rgb(path, image)
+    except _BROKEN as error:
+        _fail(path, error)
+
+
+def exif_orientation(path: Path, data: bytes) -> int:
+    """How the camera was held, 1 to 8 as in EXIF, by which `decode_image` turns the pixels; 1: not at all. Raises ReadError."""
+    try:
+        with open_image(path, io.BytesIO(data)) as image:
+            return _orientation(path, image)
     except _BROKEN as error:
         _fail(path, error)
 

@@ -32,9 +32,8 @@ class Recognition:
     space: LabelSpace
     confidence: float
     explanation: str
-    unknown: Mapping[str, float] = field(
-        default_factory=dict
-    )  # values the space does not know: share of the pixels read
+    unknown: Mapping[str, float] = field(default_factory=dict)  # values not known to the space: share of pixels read
+    shares: Mapping[int, float] = field(default_factory=dict)  # all values, colours packed: share of the pixels read
 
     @property
     def unknown_share(self) -> float:
@@ -56,7 +55,7 @@ def recognise(labels: Sequence[Path], limit: int = 24) -> Recognition:
     found = evidence.gather(labels, limit)
     space, confidence, explanation = guesses.guess(found)
     logger.info("recognised %s (%.0f %%): %s", space.encoding.value, 100 * confidence, explanation)
-    return Recognition(space, confidence, explanation, _unknown(space, found))
+    return Recognition(space, confidence, explanation, _unknown(space, found), found.shares)
 
 
 def resolve_space(label_space: str, labels: Sequence[Path]) -> Recognition:
@@ -71,14 +70,15 @@ def resolve_space(label_space: str, labels: Sequence[Path]) -> Recognition:
         LabelSpaceError: an unknown name, a file that cannot be used, or labels of which nothing can be made.
     """
     if label_space == AUTO:
-        own = _own_file(labels)
+        own = own_file(labels)
         return recognise(labels) if own is None else _stated(load_space(own), str(own), labels)
     if label_space.endswith(".toml") or Path(label_space).is_absolute():
         return _stated(load_space(Path(label_space)), label_space, labels)
     return _stated(built_in(label_space), f"the built-in label space {label_space}", labels)
 
 
-def _own_file(labels: Sequence[Path]) -> Path | None:
+def own_file(labels: Sequence[Path]) -> Path | None:
+    """The `label_space.toml` in the labels' folder or its parent."""
     if not labels:
         return None
     folder = Path(os.path.commonpath({label.parent.absolute() for label in labels}))
@@ -87,13 +87,21 @@ def _own_file(labels: Sequence[Path]) -> Path | None:
 
 def _stated(space: LabelSpace, origin: str, labels: Sequence[Path]) -> Recognition:
     """A label space the user has chosen. It wins over whatever the files look like."""
+    found = read_as(space, labels)
+    words = f"{space.num_classes} classes as {origin} says, {guesses.ENCODING_WORDS[found.space.encoding]}."
+    return replace(found, explanation=words)
+
+
+def read_as(space: LabelSpace, labels: Sequence[Path]) -> Recognition:
+    """Read labels by a given space, in the encoding of the files. Raises LabelSpaceError for JPEGs without a radius."""
     found = _sample(labels)
-    if found is not None:
-        space = _as_stored(space, found)
-        if found.lossy and not space.radius:
-            raise LabelSpaceError(guesses.lossy_words(found))
-    explanation = f"{space.num_classes} classes as {origin} says, {guesses.ENCODING_WORDS[space.encoding]}."
-    return Recognition(space, 1.0, explanation, _unknown(space, found) if found else {})
+    if found is None:
+        return Recognition(space, 1.0, "")
+    space = _as_stored(space, found)
+    if found.lossy and not space.radius:
+        raise LabelSpaceError(guesses.lossy_words(found))
+    words = f"Read as the source's labels, {guesses.ENCODING_WORDS[space.encoding]}."
+    return Recognition(space, 1.0, words, _unknown(space, found), found.shares)
 
 
 def _sample(labels: Sequence[Path]) -> Evidence | None:

@@ -6,7 +6,7 @@ Importable without torch.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,6 +62,24 @@ def words(shares: Mapping[str, float], example: Path | None = None) -> str:
     return (
         f"{_percent(sum(shares.values()))} of the labels' pixels have values that the label space does not know: "
         f'{shown}{more}{where}. They count as "no label". Add them to a class or to the ignored values in a label space.'
+    )
+
+
+def words_of_one(path: Path, counts: Mapping[int, int], space: LabelSpace) -> str:
+    """Say that a label has unknown values."""
+    shown = ", ".join(f"{value_word(value, space)} ({n} pixels)" for value, n in Counter(counts).most_common(6))
+    return (
+        f'{path} has values that the label space does not know: {shown}. They count as "no label". '
+        "`masktwins check` lists them all."
+    )
+
+
+def jpeg_words(paths: Sequence[Path]) -> str:
+    """Say that labels are JPEGs, and what to do."""
+    return (
+        f"{len(paths)} of the labels {'is a JPEG' if len(paths) == 1 else 'are JPEGs'}, such as {paths[0].name}. JPEG changes "
+        "values along every edge. Save the labels as PNG from their origin, or list the classes in a label space with "
+        "radius = 24, so that each value counts as the nearest class."
     )
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from core.dataset.folders import Pair
+from core.dataset.pages import file_of
 from core.dataset.reading import ReadError, read_label
 from core.events import Warned
 from core.files import fsync_folder
@@ -107,7 +108,7 @@ def _key(pairs: Sequence[Pair], space: LabelSpace) -> str:
 def _size(path: Path | None) -> int:
     assert path is not None
     try:
-        return path.stat().st_size
+        return file_of(path).stat().st_size
     except OSError:
         return -1  # gone: it is reported when it is read
 

@@ -30,7 +30,8 @@ from torch import Tensor
 from core.configuration.sections import DataConfig
 from core.configuration.training import TrainingConfig
 from core.dataset.folders import Pair
-from core.dataset.reading import ReadError, UnreachableError, read_image, read_label
+from core.dataset.reading import ReadError, UnreachableError, read_image, read_label_and_unknown
+from core.dataset.unknown import words_of_one
 from core.errors import RunError
 from core.events import Warned
 from core.labels import IGNORE, LabelSpace
@@ -175,6 +176,7 @@ class _Camera:
         self._on_problem = on_problem
         self._rare = rare
         self._bad: dict[int, str] = {}  # index of the pair: the reason
+        self._has_unknown = False
         self._away: dict[int, float] = {}  # index of a pair that cannot be opened: when to try again (time.monotonic)
         self._lock = threading.Lock()  # guards _bad, so that a file is reported once
         self._epoch_order = lru_cache(maxsize=4)(self._draw_epoch_order)
@@ -248,7 +250,10 @@ class _Camera:
         image = read_image(pair.image)
         if self._space is None or pair.label is None:
             return image, _blank_label(image.shape[0], image.shape[1], self._data)
-        label = read_label(pair.label, self._space)
+        label, unknown = read_label_and_unknown(pair.label, self._space)
+        if unknown and not self._has_unknown:
+            self._has_unknown = True  # once is enough: the check counts them all
+            self._on_problem(Warned("unknown_values", words_of_one(pair.label, unknown, self._space), pair.label))
         if label.shape != image.shape[:2]:
             height, width = image.shape[:2]
             raise _MismatchError(

@@ -13,10 +13,11 @@ from core.dataset.listing import Listing, list_data
 from core.errors import RunError, reason
 from core.files import write_atomic
 from core.labels import LabelSpaceError, load_space, space_to_toml
-from core.runs.folder import LABEL_SPACE_FILE, RunFolder
+from core.runs.folder import LABEL_SPACE_FILE, TARGET_LABEL_SPACE_FILE, RunFolder
 
 OWN_FILES = (
-    "run.toml", "changes.jsonl", "status.json", "metrics.csv", "log.txt", "label_space.toml", "class_counts.npz", "notes.json", ".lock",
+    "run.toml", "changes.jsonl", "status.json", "metrics.csv", "log.txt", "label_space.toml", "target_label_space.toml",
+    "class_counts.npz", "notes.json", ".lock",
 )  # fmt: skip
 LONGEST_NAME = 100  # characters
 RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\..*)?$", re.IGNORECASE)  # by Windows
@@ -69,7 +70,7 @@ def create_run(config: RunConfig, path: Path, project: Path | None = None) -> Ru
     run = RunFolder(path)
     run.create(config.model_copy(update={"data_fingerprint": listing.fingerprint}), project)
     try:
-        write_atomic(path / LABEL_SPACE_FILE, space_to_toml(listing.recognition.space))
+        write_spaces(path, listing)
         run.write_status(state="created", step=0, total_steps=config.training.total_steps, reason="")
     except OSError as error:
         discard_unstarted(run)
@@ -94,14 +95,28 @@ def discard_unstarted(run: RunFolder) -> bool:
     return not RunFolder.is_run(run.path)
 
 
+def write_spaces(path: Path, listing: Listing) -> None:
+    """Keep in a run's folder how the labels of each camera are read. Raises OSError."""
+    write_atomic(path / LABEL_SPACE_FILE, space_to_toml(listing.space))
+    (path / TARGET_LABEL_SPACE_FILE).unlink(missing_ok=True)
+    if listing.evaluation:
+        write_atomic(path / TARGET_LABEL_SPACE_FILE, space_to_toml(listing.target_space))
+
+
 def list_run(run: RunFolder) -> Listing:
-    """The data of an existing run, with the label space it was made with. Raises RunError."""
-    stored = run.path / LABEL_SPACE_FILE
+    """The data of an existing run, with the label spaces it was made with. Raises RunError."""
+    config = run.config()
+    source, target = (_stored(run.path / name) for name in (LABEL_SPACE_FILE, TARGET_LABEL_SPACE_FILE))
+    needs_target = config.training.steps > 0
+    return list_data(config.data, needs_target=needs_target, label_space=source, target_label_space=target)
+
+
+def _stored(path: Path) -> Path | None:
+    """A label space that a run keeps; None where it keeps none."""
+    if not path.is_file():
+        return None
     try:
-        if stored.is_file():
-            load_space(stored)
+        load_space(path)
     except LabelSpaceError as error:
         raise RunError(str(error)) from error
-    config = run.config()
-    wanted = stored if stored.is_file() else None
-    return list_data(config.data, needs_target=config.training.steps > 0, label_space=wanted)
+    return path

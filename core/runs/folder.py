@@ -26,6 +26,7 @@ from core.files import now, read_json, read_text, write_atomic
 LOG = logging.getLogger(__name__)
 
 LABEL_SPACE_FILE = "label_space.toml"
+TARGET_LABEL_SPACE_FILE = "target_label_space.toml"
 MOST_ROWS = 1 << 30  # bytes of a file of rows, which grows as long as a run trains
 CHECKPOINT_NAME = re.compile(r"^(source|step)-(\d{6,})$")
 

@@ -15,10 +15,9 @@ from core.configuration import settings
 from core.configuration.paths import DataRoot, move_data, paths_of
 from core.dataset.listing import list_data
 from core.errors import RunError, reason
-from core.files import read_text, write_atomic
-from core.labels import space_to_toml
-from core.runs.create import list_run
-from core.runs.folder import LABEL_SPACE_FILE, CheckpointRef, RunFolder
+from core.files import read_text
+from core.runs.create import list_run, write_spaces
+from core.runs.folder import CheckpointRef, RunFolder
 
 
 def prepare_resume(
@@ -107,7 +106,7 @@ def _change_all(run: RunFolder, changes: Mapping[str, Any]) -> None:
     if config.data != before.data:
         listing = list_data(config.data, needs_target=config.training.steps > 0)
         config = config.model_copy(update={"data_fingerprint": listing.fingerprint})
-        write_atomic(run.path / LABEL_SPACE_FILE, space_to_toml(listing.recognition.space))
+        write_spaces(run.path, listing)
     settings.save(config, run.config_path, _project_of(run))
     run.write_status(total_steps=config.training.total_steps)
     for ref in run.checkpoints():

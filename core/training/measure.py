@@ -207,7 +207,7 @@ def _seconds_per_image(run: RunFolder, listing: Listing, device: str) -> float:
     times = []
     for pair in listing.evaluation[:SCORED]:
         started = time.perf_counter()
-        evaluate(predictor, [pair], listing.space)
+        evaluate(predictor, [pair], listing.target_space)
         times.append(time.perf_counter() - started)
     return _typical(times) or 0.0
 

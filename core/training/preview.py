@@ -44,7 +44,7 @@ def choose_frames(listing: Listing) -> tuple[Frame, ...]:
     for pair in evenly_spaced(pairs, NUM_FRAMES):
         try:
             image = read_image(pair.image)
-            label = read_label(pair.label, listing.space) if pair.label else None
+            label = read_label(pair.label, listing.target_space) if pair.label else None
         except (ReadError, OSError) as error:
             LOG.warning("canary frame left out: %s", error)
             continue

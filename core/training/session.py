@@ -234,7 +234,7 @@ class Session:
 
         Each process takes its share of the images, and all get the scores of all.
         """
-        space, share = self.listing.space, self.group.share
+        space, share = self.listing.target_space, self.group.share
         self.group.align(models)
         pairs = self.listing.evaluation[share.rank :: share.world]
         found: list[Scores] = []
@@ -255,7 +255,7 @@ class Session:
             )
         if share.world == 1:
             return found
-        return [scores_of(self.group.sum(np.array(scores.confusion)), space.classes) for scores in found]
+        return [scores_of(self.group.sum(np.array(scores.confusion)), space.classes, space.counted) for scores in found]
 
     def _predictor(self, model: nn.Module, window: tuple[int, int] | None, together: int = 4) -> Predictor:
         """Predict in the run's precision on its device."""

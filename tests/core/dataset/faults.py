@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from core.checking.check import Report, check
+from core.checking.check import check
+from core.checking.report import Report
 from core.configuration.sections import DataConfig
 
 SIDE = 32
