@@ -5,6 +5,7 @@ What is written:
 * An image gives one PNG: `output` itself if it ends in .png, else `output/NAME.png`. A folder gives a PNG per image in
   `output`, in the folder structure of the input. A video gives `output/frame_000000.png` …, or a video where `output`
   ends in .mp4, .avi or .mkv (colours and overlays only: a video's compression would change ids).
+* A TIFF with several pages gives a TIFF with as many: `output` itself if it ends in .tif, else `output/NAME.tif`.
 * ids: grey 8-bit, the value is the class. colours: 8-bit palette, the index is the class. overlay: RGB.
 * Every PNG carries a mark of this program. An existing file with the mark is replaced; any other is left alone and
   reported, and so is an image that cannot be read. An existing video is never replaced.
@@ -17,7 +18,7 @@ import io
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -27,9 +28,11 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from core.dataset.folders import Severity, scan
+from core.dataset.pages import count_pages
 from core.dataset.reading import VIDEO_SUFFIXES, ReadError, open_image, read_image
 from core.evaluation.predictor import PredictionError, Predictor
 from core.evaluation.scoring import Cancelled, Progress, report
+from core.evaluation.stacks import Task, join_stacks, pages_as_tasks
 from core.evaluation.video import Video
 from core.events import Warned
 from core.render import overlay
@@ -81,15 +84,23 @@ def predict_path(
     job = _Job(predictor, kind, tuple(palette), progress or (lambda done, total: None), cancelled or (lambda: False))
     if source.is_dir():
         tasks, problems = _list_folder(source, output)
-        return job.run(tasks, output, problems)
+        return _joined(job.run(tasks, output, problems), tasks)
     if not source.is_file():
         raise PredictionError(f"{source} does not exist; choose an image, a folder of images or a video.")
+    if count_pages(source) > 1:
+        tasks = pages_as_tasks(source, output)
+        return _joined(job.run(tasks, output, []), tasks)
     if source.suffix.lower() not in VIDEO_SUFFIXES:
         target = output if output.suffix.lower() == ".png" else output / f"{source.stem}.png"
         return job.run([(source, target)], target, [])
     if output.suffix.lower() in _CODECS:
         return job.film(source, output)
     return job.frames(source, output)
+
+
+def _joined(outcome: Predicted, tasks: Sequence[Task]) -> Predicted:
+    """Join the slices of stacks, once all are there."""
+    return outcome if outcome.stopped else replace(outcome, problems=(*outcome.problems, *join_stacks(tasks)))
 
 
 def _list_folder(source: Path, output: Path) -> tuple[list[tuple[Path, Path]], list[Warned]]:

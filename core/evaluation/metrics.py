@@ -60,9 +60,9 @@ class ConfusionMatrix:
             )
         return counts[:-2].reshape(self.num_classes, self.num_classes)
 
-    def scores(self, names: Sequence[str]) -> Scores:
+    def scores(self, names: Sequence[str], counted: Sequence[str] | None = None) -> Scores:
         """Return the scores in percent, classes by name. Raises ValueError as `matrix` does."""
-        return scores_of(self.matrix, names)
+        return scores_of(self.matrix, names, counted)
 
     def _flat(self, ids: np.ndarray | Tensor) -> Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(ids)) if isinstance(ids, np.ndarray) else ids
@@ -78,12 +78,17 @@ def iou_per_class(matrix: np.ndarray) -> np.ndarray:
     return np.divide(hits, union, out=np.full(len(matrix), np.nan), where=union > 0)
 
 
-def scores_of(matrix: np.ndarray, names: Sequence[str]) -> Scores:
-    """Compute the scores of a (C, C) confusion matrix. mIoU is the mean over classes that occur, NaN if none does."""
+def scores_of(matrix: np.ndarray, names: Sequence[str], counted: Sequence[str] | None = None) -> Scores:
+    """Compute the scores of a (C, C) confusion matrix. mIoU is the mean over classes that occur, NaN if none does.
+
+    Args:
+        counted: names of the classes that the mean is over; None: all.
+    """
     per_class = 100 * iou_per_class(matrix)
     total = int(matrix.sum())
+    is_counted = [counted is None or name in counted for name in names]
     return Scores(
-        miou=_mean(per_class.tolist()),
+        miou=_mean([value for value, counts in zip(per_class.tolist(), is_counted, strict=True) if counts]),
         pixel_accuracy=100 * float(np.trace(matrix)) / total if total else math.nan,
         per_class=dict(zip(names, per_class.tolist(), strict=True)),
         confusion=tuple(tuple(int(n) for n in row) for row in matrix),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from core.dataset.folders import Pair
-from core.dataset.reading import ReadError, read_image, read_label
+from core.dataset.reading import ReadError, read_image, read_label_and_unknown
+from core.dataset.unknown import UnknownValues
 from core.evaluation.metrics import ConfusionMatrix
 from core.evaluation.predictor import Predictor
 from core.events import Scores, Warned
@@ -18,6 +22,8 @@ from core.loading.prefetch import Prefetcher, default_threads
 Progress = Callable[[int, int], None]  # done, total
 Cancelled = Callable[[], bool]
 OnProblem = Callable[[Warned], None]
+
+EXCHANGED = 0.5  # share of a class's pixels that are predicted as the other
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +78,8 @@ def evaluation_steps(
     Yields (images done, images in all) after each image, and returns the scores of each model. Close it to break it off.
 
     Pairs without a label are not counted. A pair that cannot be read, or whose sizes differ, is reported and left out.
-    After a cancellation the scores are those of the pairs so far; without any pair they are NaN.
+    After a cancellation the scores are those of the pairs so far; without any pair they are NaN. Pixels whose values the
+    label space does not know count nowhere; the scores say which values these are, and `on_problem` is told.
 
     Raises:
         ValueError: the label space has another number of classes than a model.
@@ -95,8 +102,10 @@ def evaluation_steps(
             if isinstance(sample, Warned):
                 report(on_problem, sample)
             else:
-                counts.add(*sample)
+                counts.add(sample)
             yield done, len(labelled)
+    if counts.unknown.counts and counts.unknown.example is not None:
+        report(on_problem, Warned("unknown_values", counts.unknown.words(), counts.unknown.example))
     return counts.scores()
 
 
@@ -105,13 +114,16 @@ class _Counts:
 
     def __init__(self, predictors: Sequence[Predictor], space: LabelSpace) -> None:
         self._predictors = predictors
-        self._classes = space.classes
+        self._space = space
+        self.unknown = UnknownValues(space)
         self._matrices = [ConfusionMatrix(space.num_classes, predictor.device) for predictor in predictors]
         self._together = min(predictor.batch_size for predictor in predictors)
         self._images: list[np.ndarray] = []
         self._labels: list[np.ndarray] = []
 
-    def add(self, image: np.ndarray, label: np.ndarray) -> None:
+    def add(self, sample: _Sample) -> None:
+        image, label = sample.image, sample.label
+        self.unknown.add(sample.path, label.size, sample.unknown)
         if self._images and self._images[0].shape != image.shape:
             self._count()
         self._images.append(image)
@@ -129,14 +141,23 @@ class _Counts:
         """Count what is left and return the scores of each model. Waits for the device."""
         if self._images:
             self._count()
-        return [matrix.scores(self._classes) for matrix in self._matrices]
+        scores = (matrix.scores(self._space.classes, self._space.counted) for matrix in self._matrices)
+        return [replace(one, unknown=self.unknown.shares()) for one in scores]
 
 
-def _read_pair(pair: Pair, space: LabelSpace) -> tuple[np.ndarray, np.ndarray] | Warned:
+class _Sample(NamedTuple):
+    image: np.ndarray  # RGB uint8 (H, W, 3)
+    label: np.ndarray  # ids uint8 (H, W)
+    unknown: Mapping[int, int]  # pixels by value that the label space does not know
+    path: Path  # of the label
+
+
+def _read_pair(pair: Pair, space: LabelSpace) -> _Sample | Warned:
     """Read an image and its label, or say why they cannot be used. Called by the threads that read ahead."""
     assert pair.label is not None
     try:
-        image, label = read_image(pair.image), read_label(pair.label, space)
+        image = read_image(pair.image)
+        label, unknown = read_label_and_unknown(pair.label, space)
     except (ReadError, OSError) as error:
         return Warned("unreadable", f"{error} It is left out.", pair.image)
     if image.shape[:2] != label.shape:
@@ -144,7 +165,7 @@ def _read_pair(pair: Pair, space: LabelSpace) -> tuple[np.ndarray, np.ndarray] |
         return Warned(
             "size_mismatch", f"{pair.image} is {sizes[0]} pixels, its label {sizes[1]}. It is left out.", pair.image
         )
-    return image, label
+    return _Sample(image, label, unknown, pair.label)
 
 
 def report(on_problem: OnProblem | None, problem: Warned) -> None:
@@ -152,3 +173,21 @@ def report(on_problem: OnProblem | None, problem: Warned) -> None:
     logger.warning("%s", problem.message)
     if on_problem is not None:
         on_problem(problem)
+
+
+def likely_exchanged(scores: Scores, names: Sequence[str]) -> str:
+    """Say which two classes are probably exchanged between model and labels; "" for none.
+
+    Two classes are, where most pixels of each are predicted as the other.
+    """
+    matrix = np.array(scores.confusion, float)
+    rows = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
+    for i in range(len(rows)):
+        for j in range(i):
+            if min(rows[i, j], rows[j, i]) > EXCHANGED and min(matrix[i].sum(), matrix[j].sum()) > 0:
+                return (
+                    f"Most pixels labelled {names[i]!r} are predicted as {names[j]!r}, and the reverse. The two are probably "
+                    "exchanged in the labels: exchange their values in a label space for these labels (masktwins labels DIR "
+                    'writes a draft; for masks of 0 and 255 the built-in one is "binary_inverted").'
+                )
+    return ""
