@@ -8,14 +8,18 @@ is the configuration's field: source_images, source_labels, target_images, targe
               image_unreadable, label_unreadable   not an image, empty, cut short, damaged, no permission
               size_mismatch          image and label differ in size
               label_encoding         colours where the labels are numbers
-              label_unknown_values   ids or colours outside the classes
+              label_lossy            JPEG labels; a warning where the label space reads them by the nearest class
+              label_orientation      labels drawn on unturned images; a warning where they are turned otherwise
+              one_hot_labels, pairing_ambiguous, pairing_unusable, stack_mismatch, list_unreadable, nothing_chosen
     warnings  image_without_label, label_without_image, not_an_image, several_labels, duplicate_image   (by name, see folders)
               label_all_ignored      no pixel has a class
-              label_lossy            JPEG labels
+              label_inverted         two classes that are probably exchanged between the cameras
               class_never_seen       no source label holds it
               image_smaller_than_crop
               nothing_to_measure     evaluation images without target labels
-    either    overlap                the same bytes in the source and in the target: an error from OVERLAP_ERROR_SHARE on
+    either    label_unknown_values   ids or colours outside the classes: an error above data.allow_unknown
+              list_without_file      entries of a list that name no image: an error where none does
+              overlap                the same bytes in the source and in the target: an error from OVERLAP_ERROR_SHARE on
 
 Target labels that belong to the target's own images are fine: they are read for measuring alone.
 
@@ -24,90 +28,29 @@ Importable without torch.
 
 from __future__ import annotations
 
-import math
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from core.checking import complaints
-from core.checking.inspect_pair import Domain, Finding, Tables, inspect
+from core.checking.folders import Folders, lossy, scan_all
+from core.checking.inspect_pair import Domain, Finding, inspect
+from core.checking.orientation import NUM_LOOKED_AT
+from core.checking.polarity import inverted
+from core.checking.report import Report
 from core.checking.statistics import ClassTally, DomainTally, Statistics, gap
-from core.checking.suggest import Suggestion, suggest
+from core.checking.suggest import suggest
 from core.configuration.sections import DataConfig
-from core.dataset.folders import Pair, Problem, Scan, Severity, scan
-from core.dataset.recognise import Recognition, resolve_space
+from core.dataset.folders import Pair, Problem, Severity
+from core.dataset.spaces import Spaces, resolve_spaces
+from core.dataset.unknown import UnknownValues
 from core.labels import LabelSpace, LabelSpaceError
 from core.loading.prefetch import Prefetcher
 
 Progress = Callable[[int, int], None]
 MAX_THREADS = 8  # more do not help: the disk is the limit then
-
-
-@dataclass(frozen=True)
-class Report:
-    """What the check found. `complete` is False when it was cancelled: then nothing can be said of the files not read."""
-
-    problems: tuple[Problem, ...]
-    space: LabelSpace | None
-    recognition: str
-    statistics: Statistics
-    complete: bool = True
-    suggestion: Suggestion | None = None  # of the masks; None without classes
-
-    @property
-    def ok(self) -> bool:
-        """Whether training may start: all was looked at, and there is no error."""
-        return self.complete and not any(problem.severity is Severity.ERROR for problem in self.problems)
-
-    def to_json(self) -> dict[str, Any]:
-        """The report in plain JSON types; numbers that do not exist are null."""
-        space = self.space and {
-            "name": self.space.name,
-            "encoding": self.space.encoding.value,
-            "classes": list(self.space.classes),
-            "palette": [list(colour) for colour in self.space.palette],
-        }
-        problems = [
-            {
-                "code": problem.code,
-                "severity": problem.severity.value,
-                "message": problem.message,
-                "count": len(problem.paths),
-                "paths": [str(path) for path in problem.paths],
-                "details": dict(problem.details),
-            }
-            for problem in self.problems
-        ]
-        return _plain(
-            {
-                "ok": self.ok,
-                "complete": self.complete,
-                "problems": problems,
-                "space": space,
-                "recognition": self.recognition,
-                "statistics": asdict(self.statistics),
-                "suggestion": self.suggestion and asdict(self.suggestion),
-            }
-        )
-
-
-@dataclass
-class _Folders:
-    """The scans by domain, and what is wrong with the choice and the names."""
-
-    scans: dict[Domain, Scan] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-
-    def pairs(self) -> list[tuple[Domain, Pair]]:
-        return [(domain, pair) for domain, found in self.scans.items() for pair in found.pairs]
-
-    def labels(self, domain: Domain) -> list[Path]:
-        return [pair.label for pair in self._of(domain) if pair.label is not None]
-
-    def _of(self, domain: Domain) -> Sequence[Pair]:
-        return self.scans[domain].pairs if domain in self.scans else ()
 
 
 def check(
@@ -125,30 +68,36 @@ def check(
         cancelled: asked before each image; True ends the check with what is known so far.
         threads: threads that read; 0: one per processor, 8 at most. The report does not depend on it.
     """
-    folders = _scan_all(data)
-    recognition, unusable = _recognise(data, folders.labels(Domain.SOURCE))
-    space = recognition.space if recognition else None
-    tables = Tables.of(space) if space else None
-    totals = _Totals.of(folders, crop_hw)
+    folders = scan_all(data)
+    spaces, unusable = _recognise(data, folders)
+    space = spaces.source.space if spaces else None
+    totals = _Totals.of(folders, crop_hw, data.allow_unknown, spaces)
     pairs = folders.pairs()
     complete = True
-    for done, finding in enumerate(_inspect_all(pairs, tables, cancelled, threads), 1):
+    for done, finding in enumerate(_inspect_all(_Work.of(pairs, spaces), cancelled, threads), 1):
         if finding is None:
             complete = False
             break
         totals.add(finding)  # and nothing else is kept of it: there may be a hundred thousand
         if progress is not None:
             progress(done, len(pairs))
-    problems = folders.problems + unusable + totals.complaints.problems(space)
+    problems = folders.problems + _lossy(folders, spaces) + unusable + totals.complaints.problems()
+    statistics = _statistics(totals, space)
     if space and complete and totals.classes.pixels.any():
         problems += complaints.of_classes(totals.classes, space)
+        exchanged = inverted(statistics.class_shares, statistics.target_class_shares, space)
+        problems += [exchanged] if exchanged else []
+    has_target = bool(folders.target_labels())
     return Report(
         problems=_sorted(problems),
         space=space,
-        recognition=recognition.explanation if recognition else "",
-        statistics=_statistics(totals, space),
+        recognition=spaces.source.explanation if spaces else "",
+        statistics=statistics,
         complete=complete,
         suggestion=suggest(folders.labels(Domain.SOURCE), space, crop_hw) if space and complete else None,
+        target_space=spaces.target.space if spaces and has_target else None,
+        target_recognition=spaces.target.explanation if spaces and has_target else "",
+        pairing={domain.value: found.pairing for domain, found in folders.scans.items() if found.pairing},
     )
 
 
@@ -157,67 +106,62 @@ def _sorted(problems: list[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=lambda problem: problem.severity is not Severity.ERROR))
 
 
-# Folders -------------------------------------------------------------------------------------------
-
-
-def _scan_all(data: DataConfig) -> _Folders:
-    folders = _Folders()
-    for name, title in (
-        ("source_images", "source images"),
-        ("source_labels", "source labels"),
-        ("target_images", "target images"),
-    ):
-        if getattr(data, name) is None:
-            message = f"The {title} are not chosen; choose their folder (data.{name})."
-            folders.problems.append(Problem("folder_not_chosen", Severity.ERROR, message, (), {"role": name}))
-    own = data.evaluation_images is None or data.evaluation_images == data.target_images
-    if data.source_images is not None:
-        _add(folders, Domain.SOURCE, data.source_images, data.source_labels)
-    if data.target_images is not None:
-        _add(folders, Domain.TARGET, data.target_images, data.target_labels if own else None)
-    if not own and data.evaluation_images is not None:
-        _add(folders, Domain.EVALUATION, data.evaluation_images, data.target_labels)
-        if data.target_labels is None:
-            message = "There are evaluation images but no target labels, so that nothing can be measured on them."
-            role = {"role": "evaluation_images"}
-            folders.problems.append(
-                Problem("nothing_to_measure", Severity.WARNING, message, (data.evaluation_images,), role)
-            )
-    return folders
-
-
-def _add(folders: _Folders, domain: Domain, images: Path, labels: Path | None) -> None:
-    found = scan(images, labels)
-    folders.scans[domain] = found
-    for problem in found.problems:
-        if problem.code == "image_without_label" and domain is Domain.TARGET:
-            continue  # target labels are optional, for some of the images too
-        role = complaints.role(domain, str(problem.details["role"]))
-        folders.problems.append(replace(problem, details={**problem.details, "role": role}))
-    lossy = tuple(sorted(p.label for p in found.pairs if p.label and p.label.suffix.lower() in (".jpg", ".jpeg")))
-    if lossy:
-        folders.problems.append(complaints.lossy_labels(domain, lossy))
-
-
-def _recognise(data: DataConfig, labels: list[Path]) -> tuple[Recognition | None, list[Problem]]:
-    """The label space, from the source's labels; without any, a stated one is still loaded."""
-    if not labels and data.label_space == "auto":
+def _recognise(data: DataConfig, folders: Folders) -> tuple[Spaces | None, list[Problem]]:
+    """The label spaces; without any source label, a stated one is still loaded."""
+    labels = folders.labels(Domain.SOURCE)
+    if not labels and (data.source_label_space or data.label_space) == "auto":
         return None, []  # the missing labels are a problem already
     try:
-        return resolve_space(data.label_space, labels), []
+        return resolve_spaces(data, labels, folders.target_labels()), []
     except LabelSpaceError as error:
         return None, [Problem("label_space", Severity.ERROR, str(error), (), {"role": "label_space"})]
+
+
+def _lossy(folders: Folders, spaces: Spaces | None) -> list[Problem]:
+    """JPEGs among the labels."""
+    return [
+        complaints.lossy_labels(domain, found, is_read=bool(spaces and _space(spaces, domain).radius))
+        for domain in Domain
+        if (found := lossy(folders, domain))
+    ]
+
+
+def _space(spaces: Spaces, domain: Domain) -> LabelSpace:
+    return (spaces.source if domain is Domain.SOURCE else spaces.target).space
 
 
 # Files ---------------------------------------------------------------------------------------------
 
 
-def _inspect_all(
-    pairs: Sequence[tuple[Domain, Pair]], tables: Tables | None, cancelled: Callable[[], bool] | None, threads: int
-) -> Iterator[Finding | None]:
+class _Work(NamedTuple):
+    """One pair to look at."""
+
+    domain: Domain
+    pair: Pair
+    space: LabelSpace | None
+    compare_turns: bool
+
+    @staticmethod
+    def of(pairs: Sequence[tuple[Domain, Pair]], spaces: Spaces | None) -> Iterator[_Work]:
+        """All pairs; of each domain's, some are evenly chosen whose label is compared with its image."""
+        labelled = Counter(domain for domain, pair in pairs if pair.label is not None)
+        every = {domain: max(1, num // NUM_LOOKED_AT) for domain, num in labelled.items()}
+        seen: Counter[Domain] = Counter()
+        for domain, pair in pairs:
+            space = _space(spaces, domain) if spaces else None
+            is_compared = pair.label is not None and seen[domain] % every[domain] == 0
+            seen[domain] += pair.label is not None
+            yield _Work(domain, pair, space, is_compared)
+
+
+def _inspect_all(work: Iterator[_Work], cancelled: Callable[[], bool] | None, threads: int) -> Iterator[Finding | None]:
     """Yield the findings in the order of the pairs, and None when cancelled."""
     threads = threads or min(MAX_THREADS, os.cpu_count() or 1)
-    with Prefetcher(lambda pair: inspect(*pair, tables), pairs, threads, ahead=4 * threads) as findings:
+
+    def look(one: _Work) -> Finding:
+        return inspect(one.domain, one.pair, one.space, compare_turns=one.compare_turns)
+
+    with Prefetcher(look, work, threads, ahead=4 * threads) as findings:
         for finding in findings:
             if cancelled is not None and cancelled():
                 yield None
@@ -233,44 +177,45 @@ class _Totals:
     """What remains of the findings."""
 
     tallies: dict[Domain, DomainTally]
-    classes: ClassTally
     complaints: complaints.Complaints
+    classes: ClassTally = field(default_factory=ClassTally)
+    target_classes: ClassTally = field(default_factory=ClassTally)
 
     @staticmethod
-    def of(folders: _Folders, crop_hw: tuple[int, int]) -> _Totals:
+    def of(folders: Folders, crop_hw: tuple[int, int], allow_unknown: float, spaces: Spaces | None) -> _Totals:
         tallies = {
             domain: DomainTally(len(found.pairs), len(folders.labels(domain)))
             for domain, found in folders.scans.items()
         }
-        return _Totals(tallies, ClassTally(), complaints.Complaints(crop_hw))
+        unknown = {}
+        if spaces:
+            unknown = {
+                "source_labels": UnknownValues(spaces.source.space),
+                "target_labels": UnknownValues(spaces.target.space),
+            }
+            for space in (spaces.source.space, spaces.target.space):
+                _ = space.table  # cached here, before several threads ask for it at once
+        return _Totals(tallies, complaints.Complaints(crop_hw, allow_unknown, unknown))
 
     def add(self, finding: Finding) -> None:
         self.complaints.add(finding)
         if finding.measure is not None:
             self.tallies[finding.domain].add(finding.measure)
-        if finding.counts is not None and finding.domain is Domain.SOURCE:
-            self.classes.add(finding.counts)
+        if finding.counts is not None:
+            (self.classes if finding.domain is Domain.SOURCE else self.target_classes).add(finding.counts)
 
 
 def _statistics(totals: _Totals, space: LabelSpace | None) -> Statistics:
     domains = {domain.value: tally.result() for domain, tally in totals.tallies.items()}
     classes = totals.classes
     both = "source" in domains and "target" in domains
+    has_target = bool(totals.target_classes.pixels.any())
     return Statistics(
         domains=domains,
         gap=gap(domains["source"], domains["target"]) if both else None,
         class_shares=classes.shares(space) if space else {},
         class_images=classes.occurrences(space) if space else {},
+        target_class_shares=totals.target_classes.shares(space) if has_target and space else {},
+        target_class_images=totals.target_classes.occurrences(space) if has_target and space else {},
         ignored_share=classes.ignored_share,
     )
-
-
-def _plain(value: Any) -> Any:
-    """Copy nested data with strings for keys, lists for tuples, null for NaN and infinity."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return str(value) if isinstance(value, Path) else value

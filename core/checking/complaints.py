@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.checking.inspect_pair import Domain, Finding, value_word
+from core.checking.inspect_pair import Domain, Finding
+from core.checking.orientation import TurnTally
 from core.checking.statistics import ClassTally
 from core.dataset.folders import Problem, Severity
+from core.dataset.unknown import ALLOWED_SHARE, UnknownValues, jpeg_words
 from core.labels import LabelSpace
 
 OVERLAP_ERROR_SHARE = (
@@ -30,7 +32,7 @@ _WORDS: dict[str, tuple[str, str, Severity]] = {  # code: role, what is said aft
     "label_unreadable": ("labels", "cannot be read", Severity.ERROR),
     "label_encoding": ("labels", "differ in kind from the others: colours where numbers are expected", Severity.ERROR),
     "size_mismatch": ("labels", "differ in size from their images", Severity.ERROR),
-    "label_unknown_values": ("labels", "hold values outside the classes", Severity.ERROR),
+    "label_unknown_values": ("labels", "hold values outside the classes", Severity.ERROR),  # a warning for few pixels
     "label_all_ignored": ("labels", "hold no class at all", Severity.WARNING),
 }
 _REMEDIES = {
@@ -38,7 +40,6 @@ _REMEDIES = {
     "label_unreadable": "Copy them again, or take them out.",
     "label_encoding": "Save them like the others.",
     "size_mismatch": "Each label needs its image's size (and orientation).",
-    "label_unknown_values": "Add the values to the classes or to the ignored ones, in a label_space.toml.",
     "label_all_ignored": "They teach nothing.",
 }
 
@@ -49,7 +50,6 @@ class _Fault:
 
     path: Path
     reason: str
-    values: tuple[int, ...] = ()  # the unknown ones, where these are the fault
 
 
 def role(domain: Domain, kind: str) -> str:
@@ -67,6 +67,11 @@ class Complaints:
     """
 
     crop_hw: tuple[int, int]
+    allow_unknown: float = ALLOWED_SHARE  # share of the labels' pixels
+    unknown: dict[str, UnknownValues] = field(
+        default_factory=dict
+    )  # by role, for the roles whose labels are understood
+    turns: TurnTally = field(default_factory=TurnTally)
     _groups: dict[tuple[str, str], list[_Fault]] = field(default_factory=lambda: defaultdict(list))
     _small: dict[Domain, list[tuple[Path, tuple[int, int]]]] = field(default_factory=lambda: defaultdict(list))
     _source: dict[bytes, Path] = field(default_factory=dict)  # by the digest of the image's bytes
@@ -78,8 +83,12 @@ class Complaints:
             kind = _WORDS[code][0]
             path = finding.pair.image if kind == "images" else finding.pair.label
             assert path is not None
-            values = finding.unknown[:100] if code == "label_unknown_values" else ()
-            self._groups[code, role(finding.domain, kind)].append(_Fault(path, reason, values))
+            self._groups[code, role(finding.domain, kind)].append(_Fault(path, reason))
+        in_role = role(finding.domain, "labels")
+        if finding.pair.label is not None:
+            self.turns.add(in_role, finding.pair.label, finding.turns)
+            if in_role in self.unknown:
+                self.unknown[in_role].add(finding.pair.label, finding.pixels, finding.unknown)
         if finding.measure is not None:
             self._add_image(finding.domain, finding.pair.image, finding.measure.hw, finding.digest)
 
@@ -92,28 +101,31 @@ class Complaints:
         elif digest in self._source:
             self._same[domain].append((self._source[digest], image))
 
-    def problems(self, space: LabelSpace | None) -> list[Problem]:
+    def problems(self) -> list[Problem]:
         """All problems of the files themselves."""
         order = list(_WORDS)
         keys = sorted(self._groups, key=lambda key: (order.index(key[0]), key[1]))
-        found = [_problem(code, in_role, self._groups[code, in_role], space) for code, in_role in keys]
+        found = [self._problem(code, in_role, self._groups[code, in_role]) for code, in_role in keys]
+        found += self.turns.problems()
         for domain in (Domain.SOURCE, Domain.TARGET):
             found += _small_images(self._small[domain], domain, self.crop_hw)
         for domain in (Domain.TARGET, Domain.EVALUATION):
             found += _overlap(self._same[domain], self._num_read[domain], domain)
         return found
 
-
-def _problem(code: str, in_role: str, found: Sequence[_Fault], space: LabelSpace | None) -> Problem:
-    _, words, severity = _WORDS[code]
-    reasons = {str(fault.path): fault.reason for fault in found}
-    first = found[0].path
-    example = f"{first.name}: {found[0].reason.removeprefix(str(first)).strip().rstrip('.')}"
-    details = {"role": in_role, "reasons": reasons}
-    if space and code == "label_unknown_values":
-        details["values"] = sorted({value_word(value, space) for fault in found for value in fault.values})
-    message = f"{_files(len(found), in_role)} {words} ({example}). {_REMEDIES[code]}"
-    return Problem(code, severity, message, tuple(fault.path for fault in found), details)
+    def _problem(self, code: str, in_role: str, found: Sequence[_Fault]) -> Problem:
+        _, words, severity = _WORDS[code]
+        reasons = {str(fault.path): fault.reason for fault in found}
+        first = found[0].path
+        example = f"{first.name}: {found[0].reason.removeprefix(str(first)).strip().rstrip('.')}"
+        details: dict[str, object] = {"role": in_role, "reasons": reasons}
+        message = f"{_files(len(found), in_role)} {words} ({example}). {_REMEDIES.get(code, '')}"
+        if code == "label_unknown_values":
+            unknown = self.unknown[in_role]
+            severity = Severity.ERROR if unknown.share > self.allow_unknown else Severity.WARNING
+            details |= {"values": sorted(unknown.shares()), "shares": unknown.shares()}
+            message = f"{_files(len(found), in_role)} {words}. {unknown.words()}"
+        return Problem(code, severity, message, tuple(fault.path for fault in found), details)
 
 
 def _files(num: int, in_role: str) -> str:
@@ -151,14 +163,17 @@ def _overlap(same: Sequence[tuple[Path, Path]], num_read: int, domain: Domain) -
     return [Problem("overlap", severity, message, tuple(path for pair in same for path in pair), details)]
 
 
-def lossy_labels(domain: Domain, paths: tuple[Path, ...]) -> Problem:
-    """JPEG labels, by their suffix."""
+def lossy_labels(domain: Domain, paths: tuple[Path, ...], *, is_read: bool) -> Problem:
+    """JPEG labels, by their suffix. `is_read`: the label space reads each value as the nearest class."""
     in_role = role(domain, "labels")
-    message = (
-        f"{_files(len(paths), in_role)} JPEGs, such as {paths[0].name}. JPEG changes values at every edge; "
-        "save labels as PNG from their origin."
+    if is_read:
+        message = (
+            f"{_files(len(paths), in_role)} JPEGs, such as {paths[0].name}; each value is read as the nearest class."
+        )
+        return Problem("label_lossy", Severity.WARNING, message, paths, {"role": in_role})
+    return Problem(
+        "label_lossy", Severity.ERROR, f"The {in_role.replace('_', ' ')}: {jpeg_words(paths)}", paths, {"role": in_role}
     )
-    return Problem("label_lossy", Severity.WARNING, message, paths, {"role": in_role})
 
 
 def of_classes(classes: ClassTally, space: LabelSpace) -> list[Problem]:

@@ -75,12 +75,16 @@ class DomainGap:
 
 @dataclass(frozen=True)
 class Statistics:
-    """All of it. The class numbers are of the source's labels, by class name."""
+    """All of it. The class numbers are by class name, and the source's where nothing else is said."""
 
     domains: Mapping[str, DomainStatistics] = field(default_factory=dict)  # source, target, evaluation
     gap: DomainGap | None = None  # target against source
     class_shares: Mapping[str, float] = field(default_factory=dict)  # of the labelled pixels
     class_images: Mapping[str, int] = field(default_factory=dict)  # labels in which the class occurs
+    target_class_shares: Mapping[str, float] = field(
+        default_factory=dict
+    )  # the same for the target; empty without labels
+    target_class_images: Mapping[str, int] = field(default_factory=dict)
     ignored_share: float = 0.0  # of all pixels of the labels, unknown values included
 
 

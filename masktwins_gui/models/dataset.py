@@ -10,8 +10,9 @@ from PySide6.QtCore import QObject, Signal
 
 from core.checking.suggest import Suggestion
 from core.configuration.sections import DataConfig
-from core.dataset.folders import Pair, Problem, scan
-from core.dataset.recognise import resolve_space
+from core.dataset.folders import Pair, Problem
+from core.dataset.listing import labels_of, scan_roles
+from core.dataset.spaces import resolve_spaces
 from core.labels import LabelSpace, LabelSpaceError
 
 
@@ -19,7 +20,8 @@ def listed_from(data: DataConfig) -> tuple[Any, ...]:
     """What the listing and the check depend on; the other settings of [data] say how crops are drawn."""
     return (
         data.source_images, data.source_labels, data.target_images, data.target_labels, data.evaluation_images,
-        data.label_space,
+        data.label_space, data.source_label_space, data.target_label_space, data.pairing, data.target_pairing,
+        data.source_files, data.target_files, data.evaluation_files, data.allow_unknown,
     )  # fmt: skip
 
 
@@ -29,34 +31,26 @@ class Holdings:
 
     pairs: Mapping[str, tuple[Pair, ...]] = field(default_factory=dict)  # source, target, evaluation
     problems: tuple[Problem, ...] = ()
-    space: LabelSpace | None = None
+    space: LabelSpace | None = None  # of the source labels
     recognition: str = ""
+    target_space: LabelSpace | None = None  # how the target labels are read: the same classes
 
 
 def take_stock(data: DataConfig) -> Holdings:
     """List the folders and recognise the label space. Never raises on bad data."""
     pairs: dict[str, tuple[Pair, ...]] = {}
     problems: list[Problem] = []
-    roles = (
-        ("source", data.source_images, data.source_labels),
-        ("target", data.target_images, None),
-        ("evaluation", data.evaluation_images or data.target_images, data.target_labels),
-    )
-    for role, images, labels in roles:
-        if images is None or (role == "evaluation" and labels is None):
-            continue
-        found = scan(images, labels)
+    for role, found in scan_roles(data).items():
         pairs[role] = tuple(p for p in found.pairs if role != "evaluation" or p.label is not None)
         problems += found.problems
-    space, recognition = None, ""
-    label_files = [pair.label for pair in pairs.get("source", ()) if pair.label is not None]
-    if label_files:
+    space, target_space, recognition = None, None, ""
+    if labels := labels_of(pairs.get("source", ())):
         try:
-            recognised = resolve_space(data.label_space, label_files)
-            space, recognition = recognised.space, recognised.explanation
+            spaces = resolve_spaces(data, labels, labels_of(pairs.get("evaluation", ())))
+            space, target_space, recognition = spaces.source.space, spaces.target.space, spaces.source.explanation
         except LabelSpaceError as error:
             recognition = str(error)
-    return Holdings(pairs, tuple(problems), space, recognition)
+    return Holdings(pairs, tuple(problems), space, recognition, target_space)
 
 
 class DatasetModel(QObject):

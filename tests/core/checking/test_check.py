@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from core.checking import inspect_pair
-from core.checking.check import _Folders, check
+from core.checking.check import check
+from core.checking.folders import Folders
 from core.configuration.sections import DataConfig
 from core.dataset.folders import Severity
 from core.dataset.reading import decode_image
@@ -131,25 +132,146 @@ def test_recognised_space_and_statistics_known_answers(world):
     assert source.sizes == (((SIDE, SIDE), 4),)
 
 
-def test_colour_labels_solid_unknown_colours_are_faults_and_strays_are_not(world):
-    text = 'encoding = "colours"\nclasses = [{name = "a", colour = [200, 0, 0]}, {name = "b", colour = [0, 0, 200]}]'
-    (world.root / "space.toml").write_text(text)
+def save_colours(root: Path, name: str, strays: int, block: bool) -> None:
+    """Two colours in halves, a column of mixed ones between, and a block of another colour."""
+    pixels = np.full((SIDE, SIDE, 3), (200, 0, 0), np.uint8)
+    pixels[:, 16:] = (0, 0, 200)
+    pixels[:strays, 16] = (100, 0, 100)
+    if block:
+        pixels[4:8, 4:8] = (9, 9, 9)
+    Image.fromarray(pixels).save(root / "sl" / name)
+
+
+COLOURS = 'encoding = "colours"\nclasses = [{name = "a", colour = [200, 0, 0]}, {name = "b", colour = [0, 0, 200]}]'
+
+
+@pytest.mark.parametrize(
+    ("strays", "block", "severity"),
+    [(16, True, Severity.ERROR), (16, False, Severity.ERROR), (4, False, Severity.WARNING)],
+)
+def test_unknown_colours_are_counted_and_stop_above_one_percent(world, strays, block, severity):
+    (world.root / "space.toml").write_text(COLOURS)
     (world.root / "el").rename(world.root / "unused")
-
-    def save(name: str, dots: list[tuple[int, int]], block: bool) -> None:
-        pixels = np.full((SIDE, SIDE, 3), (200, 0, 0), np.uint8)
-        pixels[:, 16:] = (0, 0, 200)
-        for y, x in dots:
-            pixels[y, x] = (100, 0, 100)
-        if block:
-            pixels[4:8, 4:8] = (9, 9, 9)
-        Image.fromarray(pixels).save(world.root / "sl" / name)
-
     for i in range(4):
-        save(f"s{i}.png", [(y, 16) for y in range(0, SIDE, 2)], block=i == 3)
-    report = world.check(evaluation_images=None, target_labels=None)
-    assert found_in(report) == {("label_unknown_values", "source_labels"): {world.root / "sl/s3.png"}}
-    assert report.problems[0].details["values"] == ["#090909"]
+        save_colours(world.root, f"s{i}.png", strays, block and i == 3)
+    (problem,) = world.check(evaluation_images=None, target_labels=None).problems
+    assert (problem.code, problem.severity) == ("label_unknown_values", severity)
+    assert problem.details["values"] == (["#090909"] if block else []) + ["#640064"]
+    assert f"#640064 ({100 * strays / SIDE**2:.1f} %)" in problem.message
+    (world.root / "space.toml").write_text(COLOURS.replace("\n", "\nignore_others = true\n"))
+    assert world.check(evaluation_images=None, target_labels=None).problems == ()
+
+
+def test_the_share_of_unknown_values_can_be_allowed(world):
+    id_outside_the_classes(world)
+    assert not world.check().ok
+    report = world.check(allow_unknown=0.1)
+    assert report.ok
+    assert report.problems[0].severity is Severity.WARNING
+
+
+def test_the_class_table_shows_both_cameras(world):
+    rows = world.check().classes()
+    assert [(row.name, row.written) for row in rows] == [("a", "0"), ("b", "1"), ("c", "2"), ("d", "3")]
+    assert rows[3].source_share == pytest.approx(8 / 128)
+    assert (rows[3].source_files, rows[3].target_files) == (1, 0)
+    assert rows[0].target_share == pytest.approx(0.5)
+    assert world.check(target_labels=None).classes()[0].target_share is None
+
+
+def test_the_pairing_is_in_the_report(world):
+    report = world.check()
+    assert report.pairing["source"].startswith("{id}.jpg ↔ {id}.png, 4 of 4 images")
+    assert report.to_json()["pairing"]["evaluation"].startswith("{id}.png ↔ {id}.png, 4 of 4")
+
+
+# Exchanged and turned ------------------------------------------------------------------------------
+
+
+def masks(root: Path, folder: str, object_value: int, rest: int, suffix: str = ".png") -> None:
+    """Pictures with a bright box, and masks of it."""
+    (root / folder / "images").mkdir(parents=True)
+    (root / folder / "labels").mkdir()
+    rng = np.random.default_rng(list(folder.encode()))
+    for i in range(6):
+        box = np.zeros((60, 90), bool)
+        y, x = rng.integers(0, 20), rng.integers(0, 40)
+        box[y : y + 22, x : x + 30] = True
+        image = np.where(box[..., None], (200, 180, 60), (60, 70, 80)) + rng.normal(0, 6, (60, 90, 3))
+        Image.fromarray(np.clip(image, 0, 255).astype(np.uint8)).save(root / folder / f"images/{folder}{i}{suffix}")
+        Image.fromarray(np.where(box, object_value, rest).astype(np.uint8)).save(
+            root / folder / f"labels/{folder}{i}.png"
+        )
+
+
+def boxes(root: Path, **changes) -> DataConfig:
+    paths = {f"{c}_{kind}": root / c / kind for c in ("source", "target") for kind in ("images", "labels")}
+    return DataConfig.model_validate({**paths, **changes})
+
+
+def test_an_inverted_target_is_warned_of_with_the_line_that_corrects_it(tmp_path):
+    masks(tmp_path, "source", 255, 0)
+    masks(tmp_path, "target", 0, 255)
+    report = check(boxes(tmp_path), (32, 32))
+    (problem,) = report.problems
+    assert (problem.code, problem.severity) == ("label_inverted", Severity.WARNING)
+    assert 'data.target_label_space = "binary_inverted"' in problem.message
+    assert "'foreground' 12 % in the source and 88 % in the target" in problem.message
+    report = check(boxes(tmp_path, target_label_space="binary_inverted"), (32, 32))
+    assert report.problems == ()
+    assert report.classes()[1].target_share == pytest.approx(report.classes()[1].source_share, abs=0.01)
+
+
+def test_the_same_polarity_is_not_warned_of(tmp_path):
+    masks(tmp_path, "source", 255, 0)
+    masks(tmp_path, "target", 255, 0)
+    assert check(boxes(tmp_path), (32, 32)).problems == ()
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 4])
+def test_labels_drawn_on_unturned_images_are_found(tmp_path, orientation):
+    masks(tmp_path, "source", 255, 0, ".jpg")
+    masks(tmp_path, "target", 255, 0)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for path in (tmp_path / "source/images").iterdir():
+        Image.open(path).save(path, exif=exif, quality=95)
+    (problem,) = check(boxes(tmp_path), (32, 32)).problems
+    assert (problem.code, problem.severity) == ("label_orientation", Severity.ERROR)
+    assert "--as-stored" in problem.message
+
+
+def test_labels_drawn_on_turned_images_are_fine(tmp_path):
+    masks(tmp_path, "source", 255, 0, ".jpg")
+    masks(tmp_path, "target", 255, 0)
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    for path in (tmp_path / "source/images").iterdir():
+        Image.fromarray(np.array(Image.open(path))[::-1, ::-1]).save(path, exif=exif, quality=95)
+    assert check(boxes(tmp_path), (32, 32)).problems == ()
+
+
+def test_labels_of_the_stored_size_are_said_to_be(tmp_path):
+    masks(tmp_path, "source", 255, 0, ".jpg")
+    masks(tmp_path, "target", 255, 0)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for path in (tmp_path / "source/images").iterdir():
+        Image.open(path).save(path, exif=exif, quality=95)
+    (problem,) = check(boxes(tmp_path), (32, 32)).problems
+    assert problem.code == "size_mismatch"
+    assert "before its EXIF orientation (6) is applied" in problem.message
+
+
+def test_turned_labels_are_found(tmp_path):
+    masks(tmp_path, "source", 255, 0)
+    masks(tmp_path, "target", 255, 0)
+    for path in (tmp_path / "target/labels").iterdir():
+        Image.fromarray(np.array(Image.open(path))[::-1, ::-1]).save(path)
+    (problem,) = check(boxes(tmp_path), (32, 32)).problems
+    assert (problem.code, problem.severity) == ("label_orientation", Severity.WARNING)
+    assert "turned by 180 degrees" in problem.message
+    assert problem.details["role"] == "target_labels"
 
 
 def test_json_is_plain(world):
@@ -213,8 +335,8 @@ def test_every_image_is_decoded_once(world, monkeypatch):
 
 def test_the_work_per_image_does_not_grow_with_their_number(world, monkeypatch):
     listed = []
-    pairs = _Folders.pairs
-    monkeypatch.setattr(_Folders, "pairs", lambda folders: listed.append(1) or pairs(folders))
+    pairs = Folders.pairs
+    monkeypatch.setattr(Folders, "pairs", lambda folders: listed.append(1) or pairs(folders))
     done = []
     check(world.config(), CROP, progress=lambda *args: done.append(args))
     assert len(done) == 12
