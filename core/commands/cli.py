@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from core.commands import data, installation, measure, models, train
+from core.commands import evaluate as evaluation
+from core.commands import labels as other_labels
 from core.commands.failures import Parser, UsageError, abandon_output, failed, prepare_output
 from core.commands.output import FAILED, INTERRUPTED
 from core.configuration.choices import Precision
@@ -21,7 +23,9 @@ from core.configuration.settings import presets, settings
 from core.errors import ConfigError
 from core.events import Model
 
-COMMANDS = ("demo", "check", "init", "adapt", "measure", "evaluate", "predict", "export", "verify", "bench", "doctor")
+COMMANDS = (
+    "demo", "check", "labels", "convert", "init", "adapt", "measure", "evaluate", "predict", "export", "verify", "bench", "doctor",
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,16 +80,55 @@ def build_parser() -> argparse.ArgumentParser:
 
     check = command("check", data.check, "report what is wrong with the folders; exit 1 when there are errors to fix")
     _folders(check)
-    check.add_argument("--target-labels", type=Path, metavar="D")
-    check.add_argument("--label-space", default="auto", metavar="NAME|TOML")
+    _data(check)
     check.add_argument("--crop", type=_positive, default=None, metavar="PX", help="warn of images smaller than this")
+    check.add_argument(
+        "--pictures", type=Path, metavar="OUT", help="write a sheet of labels over images for each camera"
+    )
     _json(check)
+
+    labels = command("labels", other_labels.labels, "write a draft of a label space from label files, to be edited")
+    labels.add_argument("directory", type=Path, metavar="DIR")
+    labels.add_argument("-o", "--output", type=Path, metavar="label_space.toml", help="default: print it")
+    labels.add_argument("--files", default="", metavar="LIST|PATTERNS", help="which files: a list's path, or patterns")
+    labels.add_argument(
+        "--names",
+        type=Path,
+        metavar="FILE",
+        help="names of the classes: labelmap.txt, config.json, COCO categories, a list",
+    )
+
+    convert = command(
+        "convert",
+        other_labels.convert,
+        "write image folders and a label space from COCO, LabelMe, CVAT, arrays, stacks, videos",
+    )
+    convert.add_argument("input", type=Path, metavar="IN")
+    convert.add_argument("output", type=Path, metavar="OUT")
+    convert.add_argument("--images", type=Path, metavar="D", help="the images that the annotations or masks belong to")
+    convert.add_argument(
+        "--every", type=_above_zero, default=1.0, metavar="SECONDS", help="videos: between two frames (1)"
+    )
+    convert.add_argument(
+        "--min-change",
+        type=float,
+        default=2.0,
+        metavar="LEVELS",
+        help="videos: leave out frames that differ by less (2)",
+    )
+    convert.add_argument("--as-stored", action="store_true", help="images: do not turn them by their EXIF orientation")
+    convert.add_argument(
+        "--intensity",
+        choices=("image", "folder"),
+        default="",
+        help="images: stretch grey levels by percentiles of each",
+    )
+    _json(convert)
 
     init = command("init", data.init, "write a run's configuration")
     init.add_argument("out", type=Path, metavar="OUT.toml")
     _folders(init)
-    init.add_argument("--target-labels", type=Path, metavar="D", help="for measuring only")
-    init.add_argument("--evaluation-images", type=Path, metavar="D", help="images of the target labels, if others")
+    _data(init)
     init.add_argument("--preset", choices=list(presets()), default="quick")
 
     adapt = command("adapt", train.adapt, "train, or go on with a run")
@@ -113,12 +156,23 @@ def build_parser() -> argparse.ArgumentParser:
     measure_.add_argument("--set", action="append", default=[], dest="changes", metavar="section.field=value")
     _json(measure_)
 
-    evaluate = command("evaluate", models.evaluate, "score a model against labels")
+    evaluate = command("evaluate", evaluation.evaluate, "score a model against labels")
     _model(evaluate)
     evaluate.add_argument("--images", type=Path, required=True, metavar="D")
     evaluate.add_argument("--labels", type=Path, required=True, metavar="D")
     evaluate.add_argument("--label-space", default="auto", metavar="NAME|TOML", help="how to read the labels")
     evaluate.add_argument("--classes", metavar="a,b,c", help="classes to average over")
+    evaluate.add_argument(
+        "--allow-unknown",
+        type=_share,
+        default=0.01,
+        metavar="SHARE",
+        help="share of pixels that may have values unknown to the label space (0.01); more fail",
+    )
+    _pairing(evaluate, default="")
+    evaluate.add_argument(
+        "--files", default="", metavar="LIST|PATTERNS", help="which images: a list's path, or patterns"
+    )
     _device(evaluate)
     _inference(evaluate)
     _json(evaluate)
@@ -200,6 +254,61 @@ def _inference(parser: argparse.ArgumentParser) -> None:
 def _window(text: str) -> tuple[int, int]:
     height, _, width = text.partition("x")
     return _positive(height), _positive(width or height)
+
+
+def _data(parser: argparse.ArgumentParser) -> None:
+    """The settings of [data] that say what the folders hold."""
+    add = parser.add_argument
+    add("--target-labels", type=Path, metavar="D", help="for measuring only")
+    add("--evaluation-images", type=Path, metavar="D", help="images of the target labels, if others")
+    add("--label-space", metavar="NAME|TOML", help="how to read the labels; default: recognised")
+    add("--source-label-space", metavar="NAME|TOML", help="the same for the source alone")
+    add("--target-label-space", metavar="NAME|TOML", help="the same for the target alone; classes are matched by name")
+    _pairing(parser)
+    add(
+        "--target-pair",
+        dest="target_pairing",
+        metavar="IMAGE:LABEL",
+        help="the same for the target; default: as --pair",
+    )
+    for camera in ("source", "target", "evaluation"):
+        add(f"--{camera}-files", metavar="LIST|PATTERNS", help=f"which {camera} images: a list's path, or patterns")
+    add(
+        "--allow-unknown",
+        type=_share,
+        metavar="SHARE",
+        help="share of label pixels that may have unknown values (0.01)",
+    )
+
+
+def _pairing(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    parser.add_argument(
+        "--pair",
+        dest="pairing",
+        default=default,
+        metavar="IMAGE:LABEL",
+        help="how names belong together, such as 'IMG_{id}.JPG:IMG_{id}_mask.png'; default: inferred",
+    )
+
+
+def _above_zero(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to 1")
+    return value
 
 
 def _positive(text: str) -> int:

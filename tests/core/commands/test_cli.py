@@ -213,9 +213,9 @@ def test_labels_without_a_labelled_pixel_give_no_score(trained, tiny_data, tmp_p
         "--labels",
         str(labels),
     ]
-    assert main(words) == 0
+    assert main(words) == 1  # nothing measured is no success
     assert "no pixel is labelled" in capsys.readouterr().out
-    assert main([*words, "--json"]) == 0
+    assert main([*words, "--json"]) == 1
     assert last_json(capsys)["miou"] is None
 
 
