@@ -122,3 +122,16 @@ def test_comparing_shows_both_and_the_truth(qtbot):
     view.show_prediction(None)
     assert view.first.image.isNull()
     assert view.swipe.other.isNull()
+
+
+def test_a_focused_view_keeps_its_picture(qtbot):
+    view = SwipeView()
+    qtbot.addWidget(view)
+    view.resize(300, 200)
+    view.set_pictures(plain((255, 0, 0)), plain((0, 0, 255)))
+    view.show()
+    qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=QPoint(150, 100))
+    qtbot.waitUntil(view.hasFocus)
+    shown = view.grab().toImage()
+    assert shown.pixelColor(60, 60) == QColor(255, 0, 0)
+    assert shown.pixelColor(240, 60) == QColor(0, 0, 255)
