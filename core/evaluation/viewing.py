@@ -65,6 +65,10 @@ class Viewer:
         """
         return self._with_less_memory(image, lambda predictor: predictor.ranked(image, cancelled))
 
+    def predict(self, image: np.ndarray) -> np.ndarray:
+        """Class ids (H, W) uint8. Raises as `rank` does."""
+        return self.rank(image).ids
+
     def predictor(self, window: int | None = None) -> Predictor:
         """The model, ready to predict on its device."""
         windows = None if window is None else (window, window)

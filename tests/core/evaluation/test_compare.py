@@ -130,7 +130,10 @@ def test_ignored_pixels_are_neither_counted_nor_an_outline():
     label = square(10)
     label[:, 20:] = IGNORE
     counts = boundary_counts(label, square(10), 2, distance=1)
-    assert counts[1].tolist() == [20 + 9 + 9, 20 + 9 + 9]  # the left side, and the top and bottom up to the ignored half
+    assert counts[1].tolist() == [
+        20 + 9 + 9,
+        20 + 9 + 9,
+    ]  # the left side, and the top and bottom up to the ignored half
 
 
 def test_the_band_is_a_share_of_the_diagonal():

@@ -160,5 +160,7 @@ def test_ranking_in_windows_holds_few_rows_at_a_time(blurred):
 def test_ranking_is_cancelled_between_windows(blurred):
     asked = []
     with pytest.raises(PredictionStoppedError):
-        Predictor(blurred, window=(16, 16), batch_size=1).ranked(noise(48, 80), lambda: len(asked) == 3 or asked.append(1))
+        Predictor(blurred, window=(16, 16), batch_size=1).ranked(
+            noise(48, 80), lambda: len(asked) == 3 or asked.append(1)
+        )
     assert len(asked) == 3
