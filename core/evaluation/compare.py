@@ -240,7 +240,7 @@ def _layers(ranked: Ranked) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def _known(ranked: Ranked) -> np.ndarray:
-    return np.sum([p for _, p in _layers(ranked)], axis=0, dtype=np.uint16)
+    return np.asarray(np.sum([p for _, p in _layers(ranked)], axis=0, dtype=np.uint16))
 
 
 def _mean_iou(matrix: np.ndarray) -> float | None:

@@ -12,8 +12,8 @@ from core.configuration.choices import Precision
 from core.configuration.training import TrainingConfig
 from core.errors import RunError
 from core.evaluation.compare import Ranked
-from core.networks.device import choose_device
 from core.evaluation.predictor import PredictionError, PredictionStoppedError, Predictor
+from core.networks.device import choose_device
 from core.networks.segmenter import Segmenter
 
 WHOLE_PIXELS = 2048 * 1024  # larger images are predicted in windows: memory stays bounded, and cancelling takes effect

@@ -85,11 +85,11 @@ def test_a_new_project_after_a_finished_run_forgets_its_models(open_window, qtbo
     checkpoint.mkdir(parents=True)
     (checkpoint / "state.json").write_text("{}")
     window = open_window()
-    qtbot.waitUntil(lambda: window.inspect.first.count() > 0)
+    qtbot.waitUntil(lambda: window.inspect.first.choice is not None)
     window.menus.new.trigger()  # an exception in a slot fails the test
     window.project.change({"data.source_images": small_data.data.source_images})
     qtbot.waitUntil(lambda: not window.controller.jobs.busy)
-    assert window.inspect.first.count() == window.inspect.second.count() == 0
+    assert window.inspect.first.choice is window.inspect.second.choice is None
 
 
 def test_a_run_from_the_window(open_window, qtbot):
