@@ -87,10 +87,11 @@ class MatrixModel(QAbstractTableModel):
 
     def _shade(self, row: int, column: int, pixels: int) -> QColor:
         """Blue on the diagonal, which is well; orange elsewhere; in a difference green for better, red for worse."""
+        colours = theme.colours()
         if self.table is Table.DIFFERENCE:
-            colour = QColor(theme.GOOD if (pixels > 0) == (row == column) else theme.BAD)
+            colour = QColor(colours.good if (pixels > 0) == (row == column) else colours.bad)
         else:
-            colour = QColor(theme.INFO if row == column else theme.WARN)
+            colour = QColor(colours.info if row == column else colours.warn)
         share = 0.5 if row == column and self.table is not Table.DIFFERENCE else min(1.0, abs(pixels) / self._largest)
         colour.setAlphaF(0.12 + 0.5 * share**0.5)
         return colour

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from core.dataset.folders import Pair
 from core.dataset.reading import ReadError, read_image, read_label
 from core.evaluation.compare import Ranked, compare
 from core.labels import LabelSpace
+from core.memory import is_out_of_memory
 from core.runs.folder import RunFolder
 from masktwins_gui.models.exports import ExportRow
 from masktwins_gui.models.look import LabelSource
@@ -38,6 +39,7 @@ from masktwins_gui.models.services import (
 
 if TYPE_CHECKING:
     from core.evaluation.viewing import Viewer
+    from core.export.bundle import ExportReport
     from core.networks.store import LoadedModel
 
 KEPT_MODELS = 4
@@ -170,6 +172,7 @@ def _facts(pair: Pair, sides: list[_Side], space: LabelSpace | None, num_classes
 
 def export(request: ExportRequest, task: TaskContext, let_pass: LetPass) -> Exported:
     """Write a bundle of the model as its run made it: with the run's settings at that step and the scores it measured."""
+    from core.evaluation.viewing import CPU, place_of
     from core.export.bundle import Format
     from core.export.bundle import export as write
     from core.networks.origin import origin_of
@@ -177,16 +180,21 @@ def export(request: ExportRequest, task: TaskContext, let_pass: LetPass) -> Expo
 
     model = load_model(request.model.path, request.model.which, request.model.checkpoint)
     origin = origin_of(model.path)
-    report = write(
-        model,
-        request.out,
-        [Format(name) for name in request.formats],
-        request.images,
-        progress=task.progress,
-        cancelled=let_pass,
-        config=origin.config if origin else None,
-        scores=origin.scores() if origin else None,
-    )
+    config = origin.config if origin else None
+    scores = origin.scores() if origin else None
+    formats = [Format(name) for name in request.formats]
+
+    def write_on(device: str) -> ExportReport:
+        return write(model, request.out, formats, request.images, task.progress, let_pass, config, scores, device)
+
+    place = place_of(config.training if config else None)
+    try:
+        report = write_on(place.device)
+    except (RuntimeError, MemoryError) as error:
+        if place.device == CPU.device or not is_out_of_memory(error):
+            raise
+        place = replace(CPU, note=f"CPU: {place.device} has too little free memory")
+        report = write_on(place.device)
     rows = []
     for form, parity in report.parity.items():
         path = report.path / f"model.{form.value}"
@@ -194,7 +202,7 @@ def export(request: ExportRequest, task: TaskContext, let_pass: LetPass) -> Expo
             ExportRow(path.name, path.stat().st_size, parity.largest_difference, parity.equal_pixels, parity.samples)
         )
     licences = (model.description.code_licence, model.description.weights_licence)
-    return Exported(tuple(rows), licences, "CPU")
+    return Exported(tuple(rows), licences, place.note)
 
 
 def predict_files(request: PredictFilesRequest, models: Models, task: TaskContext, let_pass: LetPass) -> FilesWritten:
