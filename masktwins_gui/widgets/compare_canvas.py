@@ -35,6 +35,7 @@ class CompareCanvas(ImageView):
         self.overlays = (QImage(), QImage())
         self.delta = QImage()
         self._titles = ("A", "B")
+        self._delta_caption = ""
         self._swiping = False
         self._blink = QTimer(self)
         self._blink.setInterval(500)
@@ -46,9 +47,10 @@ class CompareCanvas(ImageView):
         self.overlays, self.opacity = (first, second), opacity
         self.update()
 
-    def set_delta(self, delta: QImage) -> None:
-        self.delta = delta
-        self.update()
+    def set_delta(self, delta: QImage, caption: str) -> None:
+        """Show what changes; the caption explains its colours and patterns."""
+        self.delta, self._delta_caption = delta, caption
+        self._say()
 
     def set_titles(self, first: str, second: str) -> None:
         self._titles = first, second
@@ -92,7 +94,7 @@ class CompareCanvas(ImageView):
             case Mode.SWIPE:
                 self.set_caption(f"{second}   ‹›   {first}" if self.flipped else f"{first}   ‹›   {second}")
             case Mode.DELTA if not self.flipped:
-                self.set_caption(self.tr("Changes from {0} to {1}").format(first, second))
+                self.set_caption(self._delta_caption or self.tr("Changes from {0} to {1}").format(first, second))
             case _:
                 self.set_caption(first if self.flipped else second)
 

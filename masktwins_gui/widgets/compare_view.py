@@ -105,8 +105,9 @@ class CompareView(QWidget):
         self._grid.addWidget(self.original, 1, 0, 1, 1 if label is not None else 2)
         self._draw()
 
-    def show_delta(self, delta: QImage | None) -> None:
-        self.canvas.set_delta(delta or QImage())
+    def show_delta(self, delta: QImage | None, caption: str = "") -> None:
+        """Show what changes from A to B; the caption explains its colours and patterns."""
+        self.canvas.set_delta(delta or QImage(), caption)
 
     def show_only(self, mask: np.ndarray | None) -> None:
         """Show the labels where the mask (H, W) bool says so; everywhere without one."""

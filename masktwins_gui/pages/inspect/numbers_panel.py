@@ -218,6 +218,7 @@ class NumbersPanel(QWidget):
 
     def clear_cell(self) -> None:
         """Go back to all pixels and images."""
+        self.grid.setCurrentIndex(QModelIndex())
         self.grid.clearSelection()
         self.sentence.setText(self.tr("Click a cell to see its pixels alone."))
         self.show_all.setEnabled(False)

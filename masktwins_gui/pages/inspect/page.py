@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import QPoint, QSignalBlocker, Qt, QTimer, Signal
-from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent
+from PySide6.QtGui import QHideEvent, QImage, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QProgressBar,
+    QSizePolicy,
     QSplitter,
     QStackedWidget,
     QVBoxLayout,
@@ -114,6 +115,8 @@ class InspectPage(QWidget):
         self.busy.setFixedSize(60, 8)
         self.probe = theme.label("", "muted")
         self.probe.setObjectName("inspect.probe")
+        for label in (self.stage, self.probe):  # a long text must not widen the page
+            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.problem = theme.label("", "error")
         self.problem.setObjectName("inspect.problem")
         self.problem.setWordWrap(True)
@@ -351,7 +354,14 @@ class InspectPage(QWidget):
         delta = self.loader.delta
         if delta is not None:
             by_label = self.toolbar.delta_kind.currentIndex() == 1 and delta.outcomes is not None
-            self.compare.show_delta(delta.outcomes if by_label else delta.changes)
+            self.compare.show_delta(delta.outcomes if by_label else delta.changes, self._delta_caption(by_label))
+
+    def _delta_caption(self, by_label: bool) -> str:
+        if by_label:
+            return self.tr(
+                "Green: fixed by B · orange /: broken by B · pink \\: both wrong · grey: both right, or no label"
+            )
+        return self.tr("Colour: class of B · hatching: class of A · grey: the same class")
 
     def _show_stage(self, stage: Stage | None) -> None:
         texts = {
@@ -454,9 +464,9 @@ class InspectPage(QWidget):
             self._show_delta()
             return
 
-        def show(delta: object) -> None:
+        def show(delta: QImage) -> None:
             if (self._cell, self.loader.pair) == (cell, pair):
-                self.compare.show_delta(delta)  # type: ignore[arg-type]
+                self.compare.show_delta(delta, self._delta_caption(by_label=False))
 
         self._jobs.submit("inspect cell", lambda _: delta_of_cell(cell, photo, first, second, truth, classes), show)
 

@@ -132,10 +132,11 @@ def test_a_focused_canvas_keeps_its_picture(view, qtbot):
 
 
 def test_the_delta_is_shown_and_tab_shows_the_model_under_it(view, qtbot):
-    view.show_delta(photo_image(np.full((40, 60, 3), (9, 200, 9), np.uint8)))
+    view.show_delta(photo_image(np.full((40, 60, 3), (9, 200, 9), np.uint8)), "Green: fixed")
     view.set_mode(Mode.DELTA)
     view.canvas.setFocus()
     assert middle(view.canvas) == QColor(9, 200, 9)
+    assert view.canvas.caption == "Green: fixed"
     qtbot.keyPress(view.canvas, Qt.Key.Key_Tab)
     assert middle(view.canvas) == RED
     qtbot.keyRelease(view.canvas, Qt.Key.Key_Tab)
