@@ -102,6 +102,19 @@ class Scores:
             **unknown,
         }
 
+    @staticmethod
+    def from_json(stored: Mapping[str, Any] | None) -> Scores | None:
+        """Read what `to_json` gave; None where that is absent."""
+        if not stored:
+            return None
+        per_class = {str(name): _value(cell) for name, cell in stored["per_class"].items()}
+        confusion = tuple(tuple(int(n) for n in row) for row in stored.get("confusion") or ())
+        return Scores(_value(stored["miou"]), _value(stored["pixel_accuracy"]), per_class, confusion)
+
+
+def _value(stored: float | None) -> float:
+    return math.nan if stored is None else float(stored)
+
 
 def _number(value: float) -> float | None:
     return None if math.isnan(value) else round(value, 4)

@@ -17,7 +17,9 @@ UNKNOWN_COLOUR = (255, 0, 255)  # an id that is no class: an error, made easy to
 AGREE_COLOUR = (44, 46, 52)
 DIFFER_COLOUR = (255, 176, 0)  # tells from the dark by lightness too, whatever the colour vision
 BACKGROUND = (24, 24, 24)
+FIXED_COLOUR, BROKEN_COLOUR, WRONG_COLOUR = (0, 158, 115), (213, 94, 0), (204, 121, 167)  # Okabe–Ito: colour-blind safe
 _HATCH_STEP, _HATCH_LIFT = 8, 14
+_LINES_PER_SIDE = 64  # lines of a hatching along an image's longer side, whatever its size
 
 # viridis at sixteen even steps: lightness rises evenly, and it reads the same in grey and to colour-blind people.
 _VIRIDIS = np.array(
@@ -68,6 +70,47 @@ def disagreement_picture(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return picture
 
 
+def delta_picture(
+    image: np.ndarray, before: np.ndarray, after: np.ndarray, palette: Sequence[tuple[int, int, int]]
+) -> np.ndarray:
+    """Show what changes between two labels (H, W) of an image (H, W, 3) uint8.
+
+    Unchanged pixels show the photo in grey. Changed ones have the colour after the change, hatched in the one before.
+    """
+    _same_size(image, before)
+    _same_size(before, after)
+    picture = _grey(image)
+    table = colour_table(palette)
+    changed = before != after
+    hatched = changed & _lines(*before.shape, rising=True)
+    picture[changed] = table[after[changed]]
+    picture[hatched] = table[before[hatched]]
+    return picture
+
+
+def outcome_picture(image: np.ndarray, fixed: np.ndarray, broken: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+    """Show what gets better and worse in an image (H, W, 3) uint8; the masks are (H, W) bool.
+
+    Fixed pixels are plain green, broken ones orange under rising lines, those that stay wrong pink under falling lines;
+    all others show the photo in grey.
+    """
+    picture = _grey(image)
+    height, width = picture.shape[:2]
+    rising, falling = _lines(height, width, rising=True), _lines(height, width, rising=False)
+    for mask, colour, lines in (
+        (fixed, FIXED_COLOUR, None),
+        (broken, BROKEN_COLOUR, rising),
+        (wrong, WRONG_COLOUR, falling),
+    ):
+        _same_size(image, mask)
+        picture[mask] = (0.25 * picture[mask] + 0.75 * np.array(colour)).astype(
+            np.uint8
+        )  # the photo stays recognisable
+        if lines is not None:
+            picture[mask & lines] = IGNORE_COLOUR
+    return picture
+
+
 def masked_picture(image: np.ndarray, keep: np.ndarray) -> np.ndarray:
     """Show an image (H, W, 3) uint8 under a keep mask (H, W), True = visible.
 
@@ -106,6 +149,19 @@ def grid(pictures: Sequence[np.ndarray], columns: int, gap: int = 4) -> np.ndarr
         left = column * (width + gap) + (width - picture.shape[1]) // 2
         canvas[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
     return canvas
+
+
+def _grey(image: np.ndarray) -> np.ndarray:
+    """The photo in grey, a little darker, so that colours stand out."""
+    luma = image @ np.array([0.299, 0.587, 0.114], np.float32)
+    return np.repeat((luma * 0.8).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def _lines(height: int, width: int, *, rising: bool) -> np.ndarray:
+    """Diagonal lines (H, W) bool, a third of the area."""
+    step = max(4, round(max(height, width) / _LINES_PER_SIDE))
+    columns = np.arange(width) if rising else -np.arange(width)
+    return (np.arange(height)[:, None] + columns) % step < max(1, step // 3)
 
 
 def _confidence_table() -> np.ndarray:

@@ -86,6 +86,8 @@ def run(project: Path | None = None, *, start: bool = False, demo: Path | None =
     theme.apply(app, theme.current(app))
     window.setWindowIcon(theme.icon("logo", app.palette()))
     EndSignals(window).received.connect(window.leaving.leave)
+    # The window is hidden by then, and Qt ends the application by itself only when a window that is shown is closed.
+    window.controller.closed.connect(app.quit)
 
     def begin() -> None:
         window.make_pages()

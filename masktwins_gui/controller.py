@@ -72,6 +72,7 @@ class Controller(QObject):
     repeated = Signal(object)  # paths of the runs that differ by their seed, once all have finished
     failed = Signal(str, str)  # what happened to the run, details
     measure_failed = Signal(str, str)
+    closed = Signal()  # after `close`: every other thread has ended
 
     def __init__(
         self,
@@ -102,6 +103,10 @@ class Controller(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(DRAIN_MS)
         self._timer.timeout.connect(self._drain)
+        self._closing = False
+        self.jobs.idle.connect(self._on_thread_end)
+        self.inference.finished.connect(self._on_thread_end)
+        self.state_changed.connect(lambda state: self.inference.set_yielding(state.active))
         project.changed.connect(self._send_changes)
         project.path_changed.connect(self._on_path)
 
@@ -175,10 +180,20 @@ class Controller(QObject):
         self.message.emit(self.tr("Cancelling …") if self._measures else self.tr("Stopping: saving a checkpoint …"))
 
     def close(self) -> None:
-        """End the other threads; a run must have ended before."""
+        """Tell the other threads to end; a run must have ended before. `closed` follows, unless they are `quiet` already."""
+        self._closing = True
         self._timer.stop()
         self.jobs.close()
         self.inference.close()
+
+    @property
+    def quiet(self) -> bool:
+        """Whether no other thread works."""
+        return not self.jobs.busy and not self.inference.isRunning()
+
+    def _on_thread_end(self) -> None:
+        if self._closing and self.quiet:
+            self.closed.emit()
 
     # Runs on disk ------------------------------------------------------------------------------
 

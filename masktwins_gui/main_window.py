@@ -35,7 +35,7 @@ from masktwins_gui.workers.training import Engine
 
 if TYPE_CHECKING:
     from masktwins_gui.pages.export import ExportPage
-    from masktwins_gui.pages.inspect import InspectPage
+    from masktwins_gui.pages.inspect.page import InspectPage
     from masktwins_gui.pages.masks import MasksPage
     from masktwins_gui.pages.train.page import TrainPage
 
@@ -60,6 +60,7 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.setObjectName("window")
         self._painted = False
+        self._hidden_for_good = False
         self._starts_when_ready = False
         self.preferences = Preferences(store)
         self.project = ProjectModel(self)
@@ -149,7 +150,7 @@ class MainWindow(QMainWindow):
 
     @cached_property
     def inspect(self) -> InspectPage:
-        from masktwins_gui.pages.inspect import InspectPage
+        from masktwins_gui.pages.inspect.page import InspectPage
 
         c = self.controller
         page = self._add("inspect", InspectPage(self.project, self.dataset, c.runs, c.jobs, c.inference))
@@ -231,6 +232,7 @@ class MainWindow(QMainWindow):
         c.ended.connect(self.notice.show_end)
         c.failed.connect(self._show_run_failure)
         c.measure_failed.connect(self._show_measure_failure)
+        c.closed.connect(self.close)
         self.files.failed.connect(self._show_failure)
         self.files.busy.connect(self._show_busy)
         self.files.recent_changed.connect(self._fill_recent)
@@ -373,6 +375,10 @@ class MainWindow(QMainWindow):
     # Closing -----------------------------------------------------------------------------------
 
     def closeEvent(self, event: QCloseEvent) -> None:
+        """Other threads may be in the middle of an image: hide the window at once, and close when they have ended."""
+        if self._hidden_for_good:
+            event.setAccepted(self.controller.quiet)
+            return
         if not self.leaving.may_close():
             event.ignore()
             return
@@ -380,4 +386,6 @@ class MainWindow(QMainWindow):
         self.probe.close()
         self.awake.set_active(False)
         self.controller.close()
-        event.accept()
+        self._hidden_for_good = not self.controller.quiet
+        event.setAccepted(not self._hidden_for_good)
+        self.hide()

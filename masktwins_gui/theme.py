@@ -77,6 +77,8 @@ QPushButton {{ padding: 5px 12px; min-height: 18px; }}
 QPushButton:hover, QToolButton:hover {{ border-color: {muted}; }}
 QPushButton:pressed, QToolButton:pressed {{ background: {surface}; }}
 QToolButton:checked {{ background: {accent}; color: {accent_text}; border-color: {accent}; }}
+QToolButton[role="class"] {{ background: {window}; color: {muted}; }}
+QToolButton[role="class"]:checked {{ background: {raised}; color: {text}; border-color: {border}; }}
 QPushButton:disabled, QToolButton:disabled {{ color: {muted}; background: {window}; border-color: {raised}; }}
 QPushButton[role="primary"], QToolButton[role="primary"] {{ background: {accent}; color: {accent_text};
     border-color: {accent}; font-weight: 600; }}

@@ -24,8 +24,8 @@ def evaluate(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> 
     """Print the scores. Fails where nothing could be measured, or too many pixels have an unknown value."""
     from core.commands.progress import bar
     from core.dataset.listing import labels_of
-    from core.evaluation.metrics import miou_over
     from core.evaluation.predictor import PredictionError
+    from core.evaluation.scores import miou_over
     from core.evaluation.scoring import evaluate
 
     pairs = _pairs(arguments)

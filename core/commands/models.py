@@ -61,14 +61,15 @@ def export(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> in
     from core.commands.progress import bar
     from core.export.bundle import ExportError, Format, export
     from core.networks.device import choose_device
-    from core.runs.folder import RunFolder
+    from core.networks.origin import origin_of
 
     try:
         formats = [Format(name.strip()) for name in arguments.format.split(",")]
     except ValueError as error:
         parser.error(f"{error}; formats are {', '.join(Format)}")
     model = load(arguments)
-    config = RunFolder(arguments.model).config() if RunFolder.is_run(arguments.model) else None
+    origin = origin_of(model.path)
+    config, scores = (origin.config, origin.scores()) if origin else (None, None)
     if config is not None and arguments.data_root:
         config = move_data(config, arguments.data_root)
     images = _comparison_images(arguments, config)
@@ -81,6 +82,7 @@ def export(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> in
                 images,
                 progress=progress,
                 config=config,
+                scores=scores,
                 device=choose_device(arguments.device)[0],
             )
     except ExportError as error:

@@ -59,6 +59,23 @@ def choose_checkpoint(rows: Sequence[Mapping[str, str]]) -> Mapping[str, str] | 
     return best
 
 
+def best_checkpoints(rows: Sequence[Mapping[str, str]], names: Mapping[int, str]) -> dict[str, str]:
+    """Name the best of the checkpoints that are still on disk: by "miou" of the teacher, and by "health" without labels.
+
+    Args:
+        rows: of metrics.csv.
+        names: of the checkpoints on disk, by step, source-only steps included.
+    """
+    kept = [row for row in rows if row.get("step", "").isdecimal() and int(row["step"]) in names]
+    found = {}
+    if (row := choose_checkpoint(kept)) is not None:
+        found["health"] = names[int(row["step"])]
+    scored = [(float(cell), row) for row in kept if (cell := row.get("teacher_miou") or row.get("source_miou"))]
+    if known := [(miou, int(row["step"])) for miou, row in scored if not math.isnan(miou)]:
+        found["miou"] = names[max(known)[1]]  # of equal ones the latest
+    return found
+
+
 def values_of(row: Mapping[str, str]) -> dict[str, float]:
     """The fields of the health in a row of metrics.csv, by name without prefix; empty cells are left out."""
     return {name.removeprefix(PREFIX): float(cell) for name, cell in row.items() if name.startswith(PREFIX) and cell}

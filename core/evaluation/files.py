@@ -14,6 +14,7 @@ What is written:
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -30,7 +32,7 @@ from PIL.PngImagePlugin import PngInfo
 from core.dataset.folders import Severity, scan
 from core.dataset.pages import count_pages
 from core.dataset.reading import VIDEO_SUFFIXES, ReadError, open_image, read_image
-from core.evaluation.predictor import PredictionError, Predictor
+from core.evaluation.predictor import PredictionError
 from core.evaluation.scoring import Cancelled, Progress, report
 from core.evaluation.stacks import Task, join_stacks, pages_as_tasks
 from core.evaluation.video import Video
@@ -40,9 +42,16 @@ from core.render import overlay
 Palette = Sequence[tuple[int, int, int]]
 
 _MARK = ("Software", "MaskTwins")
+_MADE_BY = "MaskTwins model"  # key of the weights' digest and the kind of picture, so that a later call can go on
 _CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
 
 logger = logging.getLogger(__name__)
+
+
+class Predicts(Protocol):
+    """What writes the pictures: `Predictor`, or `Viewer`, which takes care of memory and device."""
+
+    def predict(self, image: np.ndarray) -> np.ndarray: ...
 
 
 class OutputKind(StrEnum):
@@ -59,29 +68,33 @@ class Predicted:
     written: int  # pictures, or frames of a video
     problems: tuple[Warned, ...]  # what was left out, and why
     stopped: bool  # cancelled before the end
-
-
-# Scores ----------------------------------------------------------------------------------------
+    kept: int = 0  # pictures of an earlier call with the same model, which were not made again
 
 
 # To disk ---------------------------------------------------------------------------------------
 
 
 def predict_path(
-    predictor: Predictor,
+    predictor: Predicts,
     source: Path,
     output: Path,
     kind: OutputKind,
     palette: Palette,
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
+    made_by: str = "",
 ) -> Predicted:
     """Predict an image, a folder of images or a video file, and write the pictures (see the module's text).
+
+    Args:
+        made_by: identifies the weights (`digest_of`). Pictures that an earlier call wrote with them are kept, so that an
+            interrupted call can go on; a video that is being written begins again. Empty: everything is made again.
 
     Raises:
         PredictionError: nothing to predict, or the output cannot be written.
     """
-    job = _Job(predictor, kind, tuple(palette), progress or (lambda done, total: None), cancelled or (lambda: False))
+    quiet: tuple[Progress, Cancelled] = (lambda done, total: None), (lambda: False)
+    job = _Job(predictor, kind, tuple(palette), progress or quiet[0], cancelled or quiet[1], made_by)
     if source.is_dir():
         tasks, problems = _list_folder(source, output)
         return _joined(job.run(tasks, output, problems), tasks)
@@ -101,6 +114,12 @@ def predict_path(
 def _joined(outcome: Predicted, tasks: Sequence[Task]) -> Predicted:
     """Join the slices of stacks, once all are there."""
     return outcome if outcome.stopped else replace(outcome, problems=(*outcome.problems, *join_stacks(tasks)))
+
+
+def digest_of(weights: Path) -> str:
+    """Digest of a weights file, for `made_by`."""
+    with weights.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _list_folder(source: Path, output: Path) -> tuple[list[tuple[Path, Path]], list[Warned]]:
@@ -123,38 +142,47 @@ def _list_folder(source: Path, output: Path) -> tuple[list[tuple[Path, Path]], l
 
 @dataclass(frozen=True)
 class _Job:
-    predictor: Predictor
+    predictor: Predicts
     kind: OutputKind
     palette: tuple[tuple[int, int, int], ...]
     progress: Progress
     cancelled: Cancelled
+    made_by: str = ""
 
     def run(self, tasks: Sequence[tuple[Path, Path]], output: Path, problems: list[Warned]) -> Predicted:
         """Predict images one by one."""
-        written = 0
+        written = kept = 0
         for done, (image_path, target) in enumerate(tasks, start=1):
             if self.cancelled():
-                return Predicted(output, written, tuple(problems), stopped=True)
+                return Predicted(output, written, tuple(problems), True, kept)
             try:
+                if self._is_made(target):
+                    kept += 1
+                    self.progress(done, len(tasks))
+                    continue
                 image = read_image(image_path)
             except (ReadError, OSError) as error:
                 report(problems.append, Warned("unreadable", f"{error} It is left out.", image_path))
             else:
                 written += self._write(image, target, problems)
             self.progress(done, len(tasks))
-        return Predicted(output, written, tuple(problems), stopped=False)
+        return Predicted(output, written, tuple(problems), False, kept)
 
     def frames(self, source: Path, output: Path) -> Predicted:
         """Predict a video into a folder of PNGs, frame by frame."""
         problems: list[Warned] = []
-        written = 0
+        written = kept = 0
         with Video(source) as video:
             for index, image in enumerate(video.images()):
                 if self.cancelled():
-                    return Predicted(output, written, tuple(problems), stopped=True)
-                written += self._write(image, output / f"frame_{index:06d}.png", problems)
+                    return Predicted(output, written, tuple(problems), True, kept)
+                target = output / f"frame_{index:06d}.png"
+                if self._is_made(target):
+                    kept += 1
+                else:
+                    written += self._write(image, target, problems)
                 self.progress(index + 1, max(index + 1, video.length))
-        return Predicted(output, written, tuple(problems), stopped=False)
+        return Predicted(output, written, tuple(problems), False, kept)
 
     def film(self, source: Path, output: Path) -> Predicted:
         """Predict a video into a video; when cancelled, it holds the frames so far."""
@@ -181,6 +209,14 @@ class _Job:
             beside.unlink(missing_ok=True)
         return Predicted(output, done, (), stopped)
 
+    @property
+    def _maker(self) -> str:
+        return f"{self.made_by} {self.kind.value}"
+
+    def _is_made(self, target: Path) -> bool:
+        """Whether an earlier call wrote this picture with the same weights."""
+        return bool(self.made_by) and _text_of(target).get(_MADE_BY) == self._maker
+
     def _picture(self, image: np.ndarray) -> Image.Image:
         ids = self.predictor.predict(image)
         match self.kind:
@@ -201,6 +237,8 @@ class _Job:
             return False
         information = PngInfo()
         information.add_text(*_MARK)
+        if self.made_by:
+            information.add_text(_MADE_BY, self._maker)
         content = io.BytesIO()
         self._picture(image).save(content, "PNG", pnginfo=information)
         beside = target.with_name(f".{target.name}.tmp")
@@ -216,11 +254,16 @@ class _Job:
 
 
 def _is_ours(path: Path) -> bool:
+    return _text_of(path).get(_MARK[0]) == _MARK[1]
+
+
+def _text_of(path: Path) -> dict[str, object]:
+    """What a picture says of itself; nothing where it cannot be read."""
     try:
         with path.open("rb") as file, open_image(path, file) as image:
-            return image.info.get(_MARK[0]) == _MARK[1]
+            return {str(key): value for key, value in image.info.items()}
     except (OSError, ReadError, SyntaxError, ValueError):
-        return False
+        return {}
 
 
 def _writer(beside: Path, output: Path, video: Video) -> cv2.VideoWriter:

@@ -5,16 +5,18 @@ L: true class, P: predicted class, C classes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from core.evaluation.scores import iou_per_class, miou_over, scores_of
 from core.events import Scores
 from core.labels import IGNORE
 from core.method.transfer import to_device
+
+__all__ = ["ConfusionMatrix", "iou_per_class", "miou_over", "scores_of"]
 
 
 class ConfusionMatrix:
@@ -66,47 +68,5 @@ class ConfusionMatrix:
 
     def _flat(self, ids: np.ndarray | Tensor) -> Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(ids)) if isinstance(ids, np.ndarray) else ids
-        return (
-            to_device(tensor.detach(), self._counts.device).to(torch.int64).flatten()
-        )  # sent as it is: 8 bytes on the device
-
-
-def iou_per_class(matrix: np.ndarray) -> np.ndarray:
-    """Return the intersection over union (C,) in 0..1; NaN for a class in neither labels nor predictions."""
-    hits = np.diagonal(matrix).astype(np.float64)
-    union = matrix.sum(0) + matrix.sum(1) - hits
-    return np.divide(hits, union, out=np.full(len(matrix), np.nan), where=union > 0)
-
-
-def scores_of(matrix: np.ndarray, names: Sequence[str], counted: Sequence[str] | None = None) -> Scores:
-    """Compute the scores of a (C, C) confusion matrix. mIoU is the mean over classes that occur, NaN if none does.
-
-    Args:
-        counted: names of the classes that the mean is over; None: all.
-    """
-    per_class = 100 * iou_per_class(matrix)
-    total = int(matrix.sum())
-    is_counted = [counted is None or name in counted for name in names]
-    return Scores(
-        miou=_mean([value for value, counts in zip(per_class.tolist(), is_counted, strict=True) if counts]),
-        pixel_accuracy=100 * float(np.trace(matrix)) / total if total else math.nan,
-        per_class=dict(zip(names, per_class.tolist(), strict=True)),
-        confusion=tuple(tuple(int(n) for n in row) for row in matrix),
-    )
-
-
-def miou_over(scores: Scores, names: Sequence[str]) -> float:
-    """Return the mean IoU in percent over the named classes that occur, NaN if none does.
-
-    Raises:
-        ValueError: a name is not a class.
-    """
-    unknown = [name for name in names if name not in scores.per_class]
-    if unknown:
-        raise ValueError(f"No class is called {', '.join(unknown)}; there are {', '.join(scores.per_class)}.")
-    return _mean([scores.per_class[name] for name in names])
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan
+        # Sent as it is: 8 bytes a pixel on the device only.
+        return to_device(tensor.detach(), self._counts.device).to(torch.int64).flatten()

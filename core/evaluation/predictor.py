@@ -6,15 +6,16 @@ Shapes: B windows, C classes, H × W pixels of the image.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice, product
+from itertools import product
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.configuration.choices import Precision
+from core.evaluation.compare import CERTAIN, Ranked
 from core.memory import is_out_of_memory
 from core.method.transfer import to_device
 from core.networks.device import autocast, resolve_precision
@@ -24,6 +25,15 @@ from core.networks.segmenter import Segmenter, resize
 
 class PredictionError(RuntimeError):
     """Raised when a prediction cannot be made. The message says what to do instead."""
+
+
+class PredictionStoppedError(PredictionError):
+    """A prediction that was cancelled between two windows."""
+
+
+UseBand = Callable[[int, Tensor], None]  # first row, logits (C, rows, W) float32
+RANKS = 3  # likeliest classes that `ranked` keeps
+BAND_ROWS = 256  # of a whole image that are ranked at once
 
 
 class Predictor:
@@ -71,6 +81,29 @@ class Predictor:
         """Return class ids (H, W) uint8. Raises as `logits` does."""
         return self.ids([image])[0].cpu().numpy()
 
+    def ranked(self, image: np.ndarray, cancelled: Callable[[], bool] | None = None) -> Ranked:
+        """Return the likeliest classes of each pixel with their probabilities, as arrays on the host.
+
+        Where windows slide, the logits of one row of windows are held at a time, however large the image is.
+
+        Args:
+            cancelled: asked before each batch of windows.
+
+        Raises:
+            PredictionStoppedError: cancelled. Else as `logits`.
+        """
+        height, width = self._check(image)
+        ranking = _Ranking(self.segmenter.num_classes, (height, width))
+        with self._memory_in_words(height, width), self._inference():
+            bytes_CHW = to_device(image, self.device).permute(2, 0, 1)
+            if self._slides(bytes_CHW):
+                self._each_band(bytes_CHW, ranking.add, self._normalised, cancelled or (lambda: False))
+            else:
+                logits_CHW = resize(self._forward(self._normalised(bytes_CHW[None])), (height, width))[0]
+                for top in range(0, height, BAND_ROWS):
+                    ranking.add(top, logits_CHW[:, top : top + BAND_ROWS])
+        return ranking.result()
+
     def ids(self, images: Sequence[np.ndarray]) -> Tensor:
         """Return class ids (B, H, W) uint8 on the device, of images of one size. Raises as `logits` does."""
         pixels_BCHW = self.pixels(images)
@@ -80,12 +113,18 @@ class Predictor:
 
     def pixels(self, images: Sequence[np.ndarray]) -> Tensor:
         """Return normalised pixels (B, 3, H, W) float32 on the device, of images of one size. Raises as `logits` does."""
-        for image in images:
-            if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or min(image.shape) < 1:
-                raise ValueError(f"an image must be (H, W, 3) uint8, not {image.shape} {image.dtype}")
-        with self._memory_in_words(images[0].shape[0], images[0].shape[1]):
-            pixels_BHWC = to_device(np.stack(images), self.device)
-            return self.segmenter.normalisation.apply(pixels_BHWC.permute(0, 3, 1, 2).float().div(255))
+        sizes = [self._check(image) for image in images]
+        with self._memory_in_words(*sizes[0]):
+            return self._normalised(to_device(np.stack(images), self.device).permute(0, 3, 1, 2))
+
+    def _check(self, image: np.ndarray) -> tuple[int, int]:
+        """Return height and width of an image. Raises ValueError."""
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or min(image.shape) < 1:
+            raise ValueError(f"an image must be (H, W, 3) uint8, not {image.shape} {image.dtype}")
+        return image.shape[0], image.shape[1]
+
+    def _normalised(self, bytes_BCHW: Tensor) -> Tensor:
+        return self.segmenter.normalisation.apply(bytes_BCHW.float().div(255))
 
     def logits_of(self, pixels_BCHW: Tensor) -> Tensor:
         """Return logits (B, C, H, W) float32 of normalised pixels on the device. Raises PredictionError as `logits` does."""
@@ -94,8 +133,8 @@ class Predictor:
                 return torch.stack([self._slide(pixels_CHW) for pixels_CHW in pixels_BCHW])
             return resize(self._forward(pixels_BCHW), (pixels_BCHW.shape[-2], pixels_BCHW.shape[-1]))
 
-    def _slides(self, pixels_BCHW: Tensor) -> bool:
-        sides = pixels_BCHW.shape[-2:]
+    def _slides(self, pixels: Tensor) -> bool:
+        sides = pixels.shape[-2:]
         return self.window is not None and any(side > most for side, most in zip(sides, self.window, strict=True))
 
     def _forward(self, pixels_BCHW: Tensor) -> Tensor:
@@ -104,23 +143,52 @@ class Predictor:
             return self.segmenter(pixels_BCHW).float()
 
     def _slide(self, pixels_CHW: Tensor) -> Tensor:
-        """Blend windows into one sum. It needs the memory of one image and one batch, however many windows there are."""
+        """Return logits (C, H, W) float32, blended of windows."""
+        H, W = pixels_CHW.shape[-2:]
+        total_CHW = torch.empty(self.segmenter.num_classes, H, W, device=self.device)
+
+        def keep(top: int, band_CrW: Tensor) -> None:
+            total_CHW[:, top : top + band_CrW.shape[1]] = band_CrW
+
+        self._each_band(pixels_CHW, keep)
+        return total_CHW
+
+    def _each_band(
+        self,
+        pixels_CHW: Tensor,
+        use: UseBand,
+        prepare: Callable[[Tensor], Tensor] = lambda windows: windows,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Blend windows, and hand over the rows that no later window reaches. Few rows of sums are held at a time.
+
+        Args:
+            prepare: turns a batch of windows cut from `pixels_CHW` into what the network takes.
+        """
         assert self.window is not None
         H, W = pixels_CHW.shape[-2:]
         h, w = min(self.window[0], H), min(self.window[1], W)
         tops, lefts = _starts(H, h, self.overlap), _starts(W, w, self.overlap)
         ramp_y, ramp_x = self._ramp(h), self._ramp(w)
         weight_hw = ramp_y[:, None] * ramp_x
-        total_CHW = torch.zeros(self.segmenter.num_classes, H, W, device=self.device)
-        for corners in _batches(product(tops, lefts), self.batch_size):
-            windows = torch.stack([pixels_CHW[:, y : y + h, x : x + w] for y, x in corners])
-            # Enlarged one by one: at full size a batch of windows would take as much memory as the image.
-            for (y, x), logits_1Cuv in zip(corners, self._forward(windows).split(1), strict=True):
-                total_CHW[:, y : y + h, x : x + w].addcmul_(resize(logits_1Cuv, (h, w))[0], weight_hw)
         # The windows form a grid, so that the sum of their weights is a product of one sum per side.
-        total_CHW /= self._coverage(H, tops, ramp_y)[:, None]
-        total_CHW /= self._coverage(W, lefts, ramp_x)
-        return total_CHW
+        coverage_y, coverage_x = self._coverage(H, tops, ramp_y), self._coverage(W, lefts, ramp_x)
+        corners = list(product(tops, lefts))
+        first = 0  # row of the image that the sums begin with
+        sums_CrW = torch.zeros(self.segmenter.num_classes, 0, W, device=self.device)
+        for batch, following in _batches(corners, self.batch_size):
+            if cancelled():
+                raise PredictionStoppedError("The prediction was cancelled.")
+            sums_CrW = nn.functional.pad(sums_CrW, (0, 0, 0, batch[-1][0] + h - first - sums_CrW.shape[1]))
+            windows = prepare(torch.stack([pixels_CHW[:, y : y + h, x : x + w] for y, x in batch]))
+            # Enlarged one by one: at full size a batch of windows would take as much memory as the image.
+            for (y, x), logits_1Cuv in zip(batch, self._forward(windows).split(1), strict=True):
+                rows = slice(y - first, y - first + h)
+                sums_CrW[:, rows, x : x + w].addcmul_(resize(logits_1Cuv, (h, w))[0], weight_hw)
+            end = H if following is None else following[0]
+            if end > first:
+                use(first, sums_CrW[:, : end - first] / coverage_y[first:end, None] / coverage_x)
+                sums_CrW, first = sums_CrW[:, end - first :].clone(), end
 
     def _ramp(self, side: int) -> Tensor:
         """Return the weights (side,) of a window's pixels: they fall to the borders, where it knows least, but never to 0."""
@@ -169,9 +237,35 @@ class Predictor:
                 module.training = training
 
 
-def _batches(corners: Iterator[tuple[int, int]], size: int) -> Iterator[list[tuple[int, int]]]:
-    while batch := list(islice(corners, size)):
-        yield batch
+class _Ranking:
+    """Collects the likeliest classes of bands of logits."""
+
+    def __init__(self, num_classes: int, size: tuple[int, int]) -> None:
+        shape = (min(RANKS, num_classes), *size)
+        self._classes, self._probabilities = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
+        self._entropy = 0.0  # summed over the pixels
+        self._most = math.log(max(2, num_classes))
+
+    def add(self, top: int, logits_CrW: Tensor) -> None:
+        """Take the rows from `top` on (waits for the device)."""
+        rows = slice(top, top + logits_CrW.shape[1])
+        logarithms = logits_CrW.log_softmax(0)
+        best, classes = logarithms.topk(len(self._classes), 0)
+        self._classes[:, rows] = classes.to(torch.uint8).cpu().numpy()
+        self._probabilities[:, rows] = (best.exp() * CERTAIN).round().to(torch.uint8).cpu().numpy()
+        self._entropy -= float((logarithms.exp() * logarithms).sum())
+
+    def result(self) -> Ranked:
+        pixels = self._classes.shape[1] * self._classes.shape[2]
+        return Ranked(self._classes, self._probabilities, self._entropy / (pixels * self._most))
+
+
+def _batches(
+    corners: Sequence[tuple[int, int]], size: int
+) -> Iterator[tuple[Sequence[tuple[int, int]], tuple[int, int] | None]]:
+    """Batches of corners, each with the corner that follows it."""
+    for start in range(0, len(corners), size):
+        yield corners[start : start + size], corners[start + size] if start + size < len(corners) else None
 
 
 def _starts(length: int, side: int, overlap: float) -> list[int]:

@@ -21,8 +21,8 @@ from core.configuration.config import RunConfig
 from core.dataset.listing import Listing
 from core.errors import RunError
 from core.evaluation.health import readable
-from core.evaluation.metrics import scores_of
 from core.evaluation.predictor import PredictionError, Predictor
+from core.evaluation.scores import scores_of
 from core.evaluation.scoring import evaluate_all
 from core.events import Model, Phase, Scores, Warned
 from core.loading.counting import class_counts

@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from core.events import Model
 from core.runs.folder import CHECKPOINT_NAME
 from masktwins_gui.models.runs import RunInfo
-from masktwins_gui.models.services import ModelChoice
+from masktwins_gui.models.services import ModelChoice, ModelKind
 
 
-def choices(run: RunInfo, words: dict[str, str]) -> list[ModelChoice]:
-    """Every model of a run: source-only first, then the newest, the best, and each checkpoint, newest first.
+def choices(run: RunInfo, words: Mapping[str, str]) -> list[ModelChoice]:
+    """List every model of a run: source-only first, then the newest, the best ones, and each checkpoint, newest first.
 
-    Where the source-only model was the best one, it is called so, and no adapted model is.
+    Where the source-only model was the best, its title says so.
 
     Args:
-        words: translated "source", "teacher", "student", "last", "best" and "step {0}".
+        words: translated "source", "starting", "teacher", "student", "last", "miou", "health" (the best by each), and
+            "step {0}".
     """
     found = []
-    best = CHECKPOINT_NAME.match(run.best or "")
+    best = {by: CHECKPOINT_NAME.match(name) for by, name in run.best_by.items()}
+    source_is_best = [words[by] for by in ("miou", "health") if (match := best.get(by)) and match[1] == "source"]
     if run.has_source:
-        title = f"{words['source']}, {words['best']}" if best and best[1] == "source" else words["source"]
-        found.append(ModelChoice(run.path, Model.SOURCE, "last", title))
+        newest = f"source-{run.source_steps:06d}"
+        title = ", ".join([words["source"], *source_is_best])
+        found.append(ModelChoice(run.path, Model.SOURCE, "last", title, newest=newest))
+    if run.config.network.weights not in ("imagenet", "none"):  # of a file, which can be looked at by themselves
+        found.append(ModelChoice(run.path, Model.TEACHER, "last", words["starting"], ModelKind.STARTING))
     if not run.checkpoints:
         return found
-    names = [("last", words["last"])]
-    if best and best[1] == "step":
-        names.append(("best", f"{words['best']} ({words['step {0}'].format(int(best[2]))})"))
-    for _, total in reversed(run.checkpoints[:-1]):
-        step = total - run.source_steps
-        names.append((str(step), words["step {0}"].format(step)))
+    newest = run.checkpoints[-1][0]
+    steps = [total - run.source_steps for _, total in reversed(run.checkpoints)]
+    names = [("last", f"{words['last']} ({words['step {0}'].format(steps[0])})")]
+    for by in ("miou", "health"):
+        if (match := best.get(by)) and match[1] == "step":
+            step = int(match[2])
+            names.append((f"step-{step:06d}", f"{words[by]} ({words['step {0}'].format(step)})"))
+    names += [(str(step), words["step {0}"].format(step)) for step in steps[1:]]
     for checkpoint, title in names:
+        stands_for = newest if checkpoint == "last" else ""
         found += [
-            ModelChoice(run.path, which, checkpoint, f"{words[which.value]}, {title}")
+            ModelChoice(run.path, which, checkpoint, f"{words[which.value]}, {title}", newest=stands_for)
             for which in (Model.TEACHER, Model.STUDENT)
         ]
     return found

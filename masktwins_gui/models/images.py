@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, QSize, Qt, Signal
@@ -27,7 +28,8 @@ class ImagesModel(QAbstractListModel):
         super().__init__(parent)
         self.pairs: tuple[Pair, ...] = ()
         self.generation = 0  # thumbnails asked for before the last `set_pairs` are not taken
-        self._pictures: OrderedDict[int, QIcon] = OrderedDict()
+        self._pictures: OrderedDict[Path, QIcon] = OrderedDict()
+        self._notes: Mapping[Path, str] = {}
         self._asked: set[int] = set()
         blank = QPixmap(THUMBNAIL)
         blank.fill(Qt.GlobalColor.transparent)
@@ -38,15 +40,37 @@ class ImagesModel(QAbstractListModel):
         self.pairs = tuple(pairs)
         self.generation += 1
         self._pictures.clear()
+        self._notes = {}
         self._asked.clear()
         self.endResetModel()
+
+    def rearrange(self, pairs: Sequence[Pair], notes: Mapping[Path, str]) -> None:
+        """Show the same images, or some of them, in another order; their thumbnails stay.
+
+        Args:
+            notes: a second line under a name, by image.
+        """
+        self.beginResetModel()
+        self.pairs, self._notes = tuple(pairs), notes
+        self.generation += 1
+        self._asked.clear()
+        self.endResetModel()
+
+    def row_of(self, pair: Pair | None) -> int:
+        """The row of an image; −1 where it is not in the list."""
+        return next((row for row, other in enumerate(self.pairs) if other == pair), -1)
+
+    def picture_of(self, row: int) -> QImage:
+        """The thumbnail of a row; without pixels where there is none yet."""
+        icon = self._pictures.get(self.pairs[row].image)
+        return icon.pixmap(THUMBNAIL).toImage() if icon else QImage()
 
     def set_thumbnail(self, generation: int, row: int, image: QImage) -> None:
         """Show a thumbnail; GUI thread only, as it makes a pixmap."""
         if generation != self.generation:
             return
         self._asked.discard(row)
-        self._pictures[row] = QIcon(QPixmap.fromImage(image))  # an icon follows the view's icon size
+        self._pictures[self.pairs[row].image] = QIcon(QPixmap.fromImage(image))  # an icon follows the view's icon size
         while len(self._pictures) > KEPT:
             self._pictures.popitem(last=False)
         index = self.index(row)
@@ -73,7 +97,8 @@ class ImagesModel(QAbstractListModel):
         pair = self.pairs[row]
         match role:
             case Qt.ItemDataRole.DisplayRole:
-                return pair.name
+                note = self._notes.get(pair.image)
+                return f"{pair.name}\n{note}" if note else pair.name
             case Qt.ItemDataRole.ToolTipRole:
                 return plain_tip(str(pair.image) if pair.label is None else f"{pair.image}\n{pair.label}")
             case Qt.ItemDataRole.DecorationRole:
@@ -81,8 +106,8 @@ class ImagesModel(QAbstractListModel):
         return None
 
     def _thumbnail(self, row: int) -> QIcon:
-        if row in self._pictures:
-            return self._pictures[row]
+        if (icon := self._pictures.get(self.pairs[row].image)) is not None:
+            return icon
         if row not in self._asked:
             self._asked.add(row)
             self.wanted.emit(row)

@@ -11,8 +11,9 @@ from PySide6.QtGui import QImage
 
 from core.configuration.sections import DataConfig, MaskConfig
 from core.dataset.folders import Pair
-from core.dataset.reading import ReadError, read_image, read_label
-from core.labels import LabelSpace
+from core.dataset.reading import ReadError, read_image, read_label, read_label_values
+from core.evaluation.compare import Ranked
+from core.labels import Encoding, LabelSpace
 from core.loading.cropping import cut
 from core.method.masks import draw_keep_masks
 from core.render import masked_picture, overlay
@@ -41,6 +42,33 @@ def _label(path: Path, space: LabelSpace) -> np.ndarray | None:
         return read_label(path, space)
     except (ReadError, OSError):
         return None
+
+
+def brightness(image: np.ndarray) -> float:
+    """Mean brightness of an RGB image (H, W, 3) uint8, 0..1, from a sixteenth of its pixels."""
+    return float(image[::4, ::4].mean()) / 255
+
+
+def read_predicted(folder: Path, name: str, size: tuple[int, int]) -> Ranked:
+    """Read a predicted PNG of class ids: grey or palette, named as the image, below a folder.
+
+    Args:
+        name: the image's path below its folder, without suffix.
+        size: (height, width) that it must have.
+
+    Raises:
+        ReadError: it is missing, not of class ids, or of another size.
+    """
+    path = folder / f"{name}.png"
+    if not path.is_file():
+        raise ReadError(f"{path} does not exist; a prediction has the name of its image, ending in .png.")
+    values = read_label_values(path, Encoding.PALETTE)
+    if values.shape != size or values.max(initial=0) > 255:
+        raise ReadError(
+            f"{path} is {values.shape[1]} × {values.shape[0]} pixels with values up to {values.max(initial=0)}; "
+            f"the image is {size[1]} × {size[0]}, and class ids end at 254."
+        )
+    return Ranked(values.astype(np.uint8)[None])
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from PySide6.QtCore import (
 
 from core.configuration.config import RunConfig
 from core.errors import ConfigError, RunError
-from core.evaluation.choice import score_of
-from core.runs.folder import RunFolder
+from core.evaluation.choice import best_checkpoints, score_of
+from core.runs.folder import CheckpointRef, RunFolder
 from core.runs.notes import Notes, read_notes
 from masktwins_gui.models.differences import changes_in_words
 from masktwins_gui.plain_text import plain_tip
@@ -81,6 +81,7 @@ class RunInfo:
     config_now: RunConfig = field(default_factory=RunConfig)  # with the changes made up to the newest checkpoint
     notes: Notes = field(default_factory=Notes)
     changed: str = ""  # settings that differ from the run before, in words
+    best_by: Mapping[str, str] = field(default_factory=dict)  # "miou" and "health": the name of the best checkpoint
 
     @property
     def name(self) -> str:
@@ -162,7 +163,16 @@ def _read(folder: RunFolder) -> RunInfo:
         config=config,
         config_now=folder.config_at(saved_step),
         notes=read_notes(folder.path),
+        best_by=_best_by(folder, checkpoints),
     )
+
+
+def _best_by(folder: RunFolder, checkpoints: Sequence[CheckpointRef]) -> Mapping[str, str]:
+    """Name the best checkpoints on disk; none where metrics.csv cannot be understood."""
+    try:
+        return best_checkpoints(folder.metrics(), {ref.step: ref.path.name for ref in checkpoints})
+    except ValueError:
+        return {}
 
 
 def outcome_of(status: Mapping[str, Any]) -> Outcome:

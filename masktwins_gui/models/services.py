@@ -6,20 +6,23 @@ Every callback comes in the GUI thread, and none comes after `cancel`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from core.configuration.config import RunConfig
-from core.events import Model, Scores
+from core.dataset.folders import Pair
+from core.evaluation.compare import Comparison, Ranked
+from core.events import Model
 from masktwins_gui.models.exports import ExportRow
 
 T = TypeVar("T")
 Done = Callable[[T], None]
 Failed = Callable[[str, str], None]  # what happened in one sentence, details to copy
 Progress = Callable[[int, int], None]  # done, total
+Colour = tuple[int, int, int]
 
 
 class TaskContext(Protocol):
@@ -28,6 +31,8 @@ class TaskContext(Protocol):
     def progress(self, done: int, total: int) -> None: ...
 
     def cancelled(self) -> bool: ...
+
+    def tell(self, item: Any) -> None: ...
 
 
 class Handle(Protocol):
@@ -47,49 +52,94 @@ class Jobs(Protocol):
     ) -> Handle: ...
 
 
+class ModelKind(StrEnum):
+    """Where a model's predictions come from."""
+
+    WEIGHTS = "weights"  # of a run, a checkpoint, a bundle or a file
+    STARTING = "starting"  # the weights that a run started from
+    PICTURES = "pictures"  # a folder of predicted PNGs
+
+
 @dataclass(frozen=True)
 class ModelChoice:
-    """One model of one run: `checkpoint` is last, best or an adaptation step."""
+    """A model to look at.
+
+    path: a run, a checkpoint, a bundle or a weights file; with PICTURES a folder of PNGs named as the images.
+    checkpoint: in a run: last, best or an adaptation step.
+    newest: what last and best stand for now, so that a run that trains on gets new predictions. Two choices that differ
+        in it or the title alone are the same entry of a list.
+    """
 
     path: Path
-    which: Model
+    which: Model = Model.TEACHER
     checkpoint: str = "last"
-    title: str = ""
+    title: str = field(default="", compare=False)
+    kind: ModelKind = ModelKind.WEIGHTS
+    newest: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """An image with what two models say about it; all (H, W), ids uint8."""
+class Classes:
+    """What a model tells apart."""
 
-    image: np.ndarray
-    first: np.ndarray
-    second: np.ndarray
-    label: np.ndarray | None
-    palette: tuple[tuple[int, int, int], ...]
-    classes: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    palette: tuple[Colour, ...] = ()
+
+
+class Stage(StrEnum):
+    """What a prediction waits for, told as it goes along."""
+
+    LIBRARY = "library"  # torch is being loaded, once per start of the program
+    MODEL = "model"
+    IMAGE = "image"
 
 
 @dataclass(frozen=True)
 class PredictRequest:
-    image: Path
-    label: Path | None
-    first: ModelChoice
-    second: ModelChoice
-    label_space: str = "auto"
-    labels: tuple[Path, ...] = ()  # all the label files, to recognise their encoding
-    device: str = "cpu"
+    """`image`: RGB (H, W, 3) uint8. `ahead`: nobody waits for it yet, so everything else comes first."""
+
+    image: np.ndarray
+    model: ModelChoice
+    ahead: bool = False
 
 
 @dataclass(frozen=True)
-class MeasureRequest:
-    """Evaluate two models on labelled images."""
+class Predicted:
+    """`place`: the device in words, and why not another."""
 
-    images: Path
-    labels: Path
+    ranked: Ranked
+    classes: Classes
+    place: str
+
+
+@dataclass(frozen=True)
+class CompareRequest:
+    """Compare two models on many images."""
+
+    pairs: tuple[Pair, ...]
     first: ModelChoice
     second: ModelChoice
-    label_space: str = "auto"
-    device: str = "cpu"
+    classes: Classes  # of the project, where neither model names any
+    run: Path | None  # whose label space counts, where it has one
+    label_space: str
+    labels: tuple[Path, ...]  # all the label files, to recognise their encoding
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """Two models on one image, in numbers."""
+
+    image: Path
+    comparison: Comparison
+    brightness: float  # of the image, mean over the pixels, 0..1
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The end of a comparison of many images, whose classes and facts were told before."""
+
+    place: str
+    left_out: tuple[str, ...]  # why an image is missing, in sentences
 
 
 @dataclass(frozen=True)
@@ -97,19 +147,57 @@ class ExportRequest:
     model: ModelChoice
     out: Path
     formats: tuple[str, ...]
-    images: tuple[Path, ...]
-    config: RunConfig | None = None
+    images: tuple[Path, ...]  # real target images, a few of which are compared on
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A finished bundle. `licences`: of code and starting weights. `place`: where the comparison was computed."""
+
+    rows: tuple[ExportRow, ...]
+    licences: tuple[str, ...]
+    place: str
+
+
+@dataclass(frozen=True)
+class PredictFilesRequest:
+    """Write predictions of an image, a folder or a video to disk. `kind`: ids, colours or overlay."""
+
+    model: ModelChoice
+    source: Path
+    output: Path
+    kind: str
+
+
+@dataclass(frozen=True)
+class FilesWritten:
+    """`kept`: pictures that an earlier call had written."""
+
+    output: Path
+    written: int
+    kept: int
+    left_out: tuple[str, ...]
+    place: str
 
 
 class Inference(Protocol):
-    """Runs what needs torch, one thing after the other, in one thread."""
+    """Runs what needs torch in one thread; a prediction that somebody waits for goes between two images of a long task."""
 
-    def predict(self, request: PredictRequest, done: Done[Prediction], failed: Failed) -> Handle: ...
-
-    def measure(
-        self, request: MeasureRequest, done: Done[tuple[Scores, Scores]], failed: Failed, progress: Progress
+    def predict(
+        self, request: PredictRequest, done: Done[Predicted], failed: Failed, stage: Done[Stage] | None = None
     ) -> Handle: ...
 
-    def export(
-        self, request: ExportRequest, done: Done[tuple[ExportRow, ...]], failed: Failed, progress: Progress
+    def compare(
+        self,
+        request: CompareRequest,
+        done: Done[Compared],
+        failed: Failed,
+        progress: Progress,
+        found: Done[ImageFacts | Stage | Classes],
+    ) -> Handle: ...
+
+    def export(self, request: ExportRequest, done: Done[Exported], failed: Failed, progress: Progress) -> Handle: ...
+
+    def predict_files(
+        self, request: PredictFilesRequest, done: Done[FilesWritten], failed: Failed, progress: Progress
     ) -> Handle: ...

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSignalBlocker, Qt, QUrl, Signal
+from PySide6.QtCore import QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QFontDatabase, QGuiApplication
 from PySide6.QtWidgets import (
-    QCheckBox,
-    QComboBox,
     QFormLayout,
     QFrame,
     QHBoxLayout,
     QHeaderView,
     QPlainTextEdit,
     QProgressBar,
-    QPushButton,
     QStackedWidget,
     QTableView,
     QVBoxLayout,
@@ -22,19 +19,18 @@ from PySide6.QtWidgets import (
 
 from core.events import Model
 from masktwins_gui import theme
-from masktwins_gui.models.choices import choices
 from masktwins_gui.models.dataset import DatasetModel
 from masktwins_gui.models.elsewhere import run_elsewhere
-from masktwins_gui.models.exports import ExportRow, ExportsModel
+from masktwins_gui.models.exports import ExportsModel, rows_at
 from masktwins_gui.models.project import ProjectModel
-from masktwins_gui.models.runs import RunInfo, RunsModel
-from masktwins_gui.models.services import ExportRequest, Handle, Inference, ModelChoice
+from masktwins_gui.models.runs import RunsModel
+from masktwins_gui.models.services import Exported, ExportRequest, Handle, Inference
 from masktwins_gui.models.states import PageState
 from masktwins_gui.plain_text import plain_tip
+from masktwins_gui.widgets.controls import check_box, describe, push_button
 from masktwins_gui.widgets.empty_state import EmptyState
 from masktwins_gui.widgets.folder_field import FolderField
-
-NUM_COMPARED = 4  # target images that every file is compared on
+from masktwins_gui.widgets.model_picker import ModelPicker
 
 
 class ExportPage(QWidget):
@@ -56,9 +52,8 @@ class ExportPage(QWidget):
         self.setObjectName("export")
         self._project, self._dataset, self._runs, self._inference = project, dataset, runs, inference
         self._task: Handle | None = None
-        self._chosen_by_hand: set[QComboBox] = set()  # the others follow the newest run as it grows
-        self.run_box = _combo("export.source_run", self.tr("Run"))
-        self.model_box = _combo("export.checkpoint", self.tr("Checkpoint and model"))
+        self._formats_asked: tuple[str, ...] = ()
+        self.picker = ModelPicker("export.source_run", "export.checkpoint", Model.TEACHER)
         self._make_formats()
         self.folder = FolderField(self.tr("Folder"), self.tr("Where the files are written"), "export.folder")
         self._make_results()
@@ -77,11 +72,13 @@ class ExportPage(QWidget):
 
     def _make_formats(self) -> None:
         self.formats = {
-            "safetensors": _check(
+            "safetensors": check_box(
                 "export.safetensors", self.tr("safetensors"), self.tr("Weights for this program and for Python")
             ),
-            "onnx": _check("export.onnx", self.tr("ONNX"), self.tr("One file for onnxruntime, TensorRT, OpenVINO …")),
-            "pt2": _check(
+            "onnx": check_box(
+                "export.onnx", self.tr("ONNX"), self.tr("One file for onnxruntime, TensorRT, OpenVINO …")
+            ),
+            "pt2": check_box(
                 "export.pt2", self.tr("torch.export (pt2)"), self.tr("One file for torch, without this program")
             ),
         }
@@ -89,37 +86,39 @@ class ExportPage(QWidget):
         self.formats["onnx"].setChecked(True)
 
     def _make_results(self) -> None:
-        self.run = QPushButton(self.tr("Export"))
-        self.run.setObjectName("export.run")
-        self.run.setProperty("role", "primary")
-        self.run.setToolTip(self.tr("Write the files, load each again and compare it on real target images"))
-        self.cancel = QPushButton(self.tr("Cancel"))
-        self.cancel.setObjectName("export.cancel")
+        self.run = push_button(
+            "export.run",
+            self.tr("Export"),
+            self.tr("Write the files, load each again and compare it on real target images"),
+            primary=True,
+        )
+        self.cancel = push_button(
+            "export.cancel", self.tr("Cancel"), self.tr("Stop; an earlier bundle stays as it was")
+        )
         self.progress = QProgressBar()
-        self.progress.setObjectName("export.progress")
+        describe(self.progress, "export.progress", self.tr("Steps of the export"))
         self.verdict = theme.label("", "muted")
+        self.verdict.setObjectName("export.verdict")
         self.verdict.setWordWrap(True)
+        self.licences = theme.label("", "muted")
+        self.licences.setObjectName("export.licences")
+        self.licences.setWordWrap(True)
+        self.licences.hide()
         self.rows = ExportsModel(self)
         self.table = QTableView()
-        self.table.setObjectName("export.files")
-        self.table.setAccessibleName(self.tr("Exported files"))
+        describe(self.table, "export.files", self.tr("Exported files"))
         self.table.setModel(self.rows)
-        self.open = QPushButton(self.tr("Open the folder"))
-        self.open.setObjectName("export.open")
+        self.open = push_button("export.open", self.tr("Open the folder"), self.tr("Show the files that were written"))
         self.elsewhere = QPlainTextEdit()
-        self.elsewhere.setObjectName("export.elsewhere")
-        self.elsewhere.setAccessibleName(self.tr("Run elsewhere"))
+        describe(self.elsewhere, "export.elsewhere", self.tr("Run elsewhere"), self.tr("Commands for another machine"))
         self.elsewhere.setReadOnly(True)
+        self.elsewhere.setTabChangesFocus(True)
         self.elsewhere.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
-        self.copy = QPushButton(self.tr("Copy"))
-        self.copy.setObjectName("export.copy")
+        self.copy = push_button("export.copy", self.tr("Copy"), self.tr("Copy these lines"))
 
     def _connect(self) -> None:
         self._runs.modelReset.connect(self._on_runs)
-        self.run_box.currentIndexChanged.connect(self._on_run)
-        self.model_box.currentIndexChanged.connect(self._say_elsewhere)
-        for combo in (self.run_box, self.model_box):
-            combo.activated.connect(lambda _, combo=combo: self._chosen_by_hand.add(combo))
+        self.picker.changed.connect(self._on_model)
         self.folder.chosen.connect(self._say_elsewhere)
         for box in self.formats.values():
             box.toggled.connect(self._update_button)
@@ -163,8 +162,7 @@ class ExportPage(QWidget):
         form = QFormLayout()
         form.setHorizontalSpacing(12)
         form.setVerticalSpacing(8)
-        form.addRow(self.tr("Run"), self.run_box)
-        form.addRow(self.tr("Model"), self.model_box)
+        form.addRow(self.tr("Model"), self.picker)
         boxes = QHBoxLayout()
         boxes.setSpacing(18)
         for box in self.formats.values():
@@ -185,48 +183,31 @@ class ExportPage(QWidget):
         card_column.addLayout(form)
         card_column.addWidget(self.folder)
         card_column.addLayout(actions)
+        card_column.addWidget(self.licences)
         return card
 
     # Choices -----------------------------------------------------------------------------------
 
     def _on_runs(self) -> None:
-        runs = [run for run in self._runs.runs if run.checkpoints or run.has_source]
-        kept = self.run_box.currentData() if self.run_box in self._chosen_by_hand else None
-        kept_path = kept.path if isinstance(kept, RunInfo) else None
-        blocker = QSignalBlocker(self.run_box)
-        self.run_box.clear()
-        for run in runs:
-            self.run_box.addItem(run.name, run)
-        self.run_box.setCurrentIndex(next((i for i, r in enumerate(runs) if r.path == kept_path), 0) if runs else -1)
-        blocker.unblock()
-        self.stack.setCurrentIndex(1 if runs else 0)
+        self.picker.set_runs(self._runs.runs)
+        self.stack.setCurrentIndex(1 if self.picker.choice else 0)
         self._announce()
-        self._on_run()
 
-    def _on_run(self) -> None:
-        run = self.run_box.currentData()
-        if not isinstance(run, RunInfo):
-            return
-        words = {
-            "source": self.tr("Source-only"),
-            "teacher": self.tr("Teacher"),
-            "student": self.tr("Student"),
-            "last": self.tr("newest"),
-            "best": self.tr("best"),
-            "step {0}": self.tr("step {0}"),
-        }
-        offered = choices(run, words)
-        kept = self.model_box.currentData() if self.model_box in self._chosen_by_hand else None
-        blocker = QSignalBlocker(self.model_box)
-        self.model_box.clear()
-        for choice in offered:
-            self.model_box.addItem(choice.title, choice)
-        default = next((i for i, c in enumerate(offered) if c.which is Model.TEACHER), 0)
-        self.model_box.setCurrentIndex(offered.index(kept) if kept in offered else default)
-        blocker.unblock()
-        if self.folder.path is None or self.folder.path.name == "export":
-            self.folder.set_path(run.path / "export")
+    def _on_model(self) -> None:
+        """Propose the run's own folder, unless another one was chosen."""
+        choice = self.picker.choice
+        if choice is not None and (self.folder.path is None or self.folder.path.name == "export"):
+            self.folder.set_path(choice.path / "export")
+        self._forget_results()
         self._say_elsewhere()
+
+    def _forget_results(self) -> None:
+        """The figures are those of another model."""
+        if self._task is None:
+            self.rows.set_rows(())
+            self.verdict.clear()
+            self.licences.hide()
+            self.open.hide()
 
     def _chosen_formats(self) -> tuple[str, ...]:
         return tuple(name for name, box in self.formats.items() if box.isChecked())
@@ -235,8 +216,8 @@ class ExportPage(QWidget):
         self.run.setEnabled(bool(self._chosen_formats()) and self._task is None)
 
     def _say_elsewhere(self, *_: object) -> None:
-        run, choice = self.run_box.currentData(), self.model_box.currentData()
-        if not isinstance(run, RunInfo) or not isinstance(choice, ModelChoice):
+        choice = self.picker.choice
+        if choice is None:
             return
         words = {
             "place": self.tr(
@@ -247,39 +228,46 @@ class ExportPage(QWidget):
             "predict": self.tr("Predict a folder of images with this model:"),
             "python": self.tr("Load the exported ONNX file in Python:"),
         }
-        out = self.folder.path or run.path / "export"
+        out = self.folder.path or choice.path / "export"
         self.elsewhere.setPlainText(run_elsewhere(self._project.folder, choice, out, words))
 
     # Export ------------------------------------------------------------------------------------
 
     def _export(self) -> None:
-        run, choice = self.run_box.currentData(), self.model_box.currentData()
-        formats = self._chosen_formats()
-        if not isinstance(run, RunInfo) or not isinstance(choice, ModelChoice) or not formats:
+        choice, formats = self.picker.choice, self._chosen_formats()
+        if choice is None or not formats:
             return
-        out = self.folder.path or run.path / "export"
-        images = tuple(pair.image for pair in self._dataset.to_look_at[:NUM_COMPARED])
-        request = ExportRequest(choice, out, formats, images, self._project.config)
-        self.rows.set_rows(())
+        out = self.folder.path or choice.path / "export"
+        images = tuple(pair.image for pair in self._dataset.to_look_at)
+        self._formats_asked = formats
+        self._task = self._inference.export(
+            ExportRequest(choice, out, formats, images), self._show_result, self._failed, self._show_progress
+        )
         self._set_busy(True)
         self.verdict.setText("")
-        self._task = self._inference.export(request, self._show_rows, self._failed, self._show_progress)
-        self._update_button()
+        self.licences.hide()
+        self.rows.set_rows(rows_at(formats, 0))
 
     def _show_progress(self, done: int, total: int) -> None:
         self.progress.setRange(0, max(1, total))
         self.progress.setValue(done)
+        self.rows.set_rows(rows_at(self._formats_asked, done))
 
-    def _show_rows(self, rows: tuple[ExportRow, ...]) -> None:
+    def _show_result(self, exported: Exported) -> None:
         self._set_busy(False)
-        self.rows.set_rows(rows)
-        self.verdict.setText(self.tr("{0} files written, loaded again and compared").format(len(rows)))
+        self.rows.set_rows(exported.rows)
+        text = self.tr("{0} files written, loaded again and compared on {1}")
+        self.verdict.setText(text.format(len(exported.rows), exported.place))
         theme.set_role(self.verdict, "good")
+        code, weights = exported.licences
+        self.licences.setText(self.tr("Licences: code {0}; starting weights {1}").format(code, weights))
+        self.licences.show()
         self.open.show()
         self.state_changed.emit(PageState.DONE, 0)
 
     def _failed(self, message: str, details: str) -> None:
         self._set_busy(False)
+        self.rows.set_rows(())
         self.verdict.setText(message)
         self.verdict.setToolTip(plain_tip(details))
         theme.set_role(self.verdict, "error")
@@ -289,6 +277,7 @@ class ExportPage(QWidget):
         if self._task is not None:
             self._task.cancel()
         self._set_busy(False)
+        self.rows.set_rows(())
         self.verdict.setText(self.tr("Cancelled: what was there before stays."))
         theme.set_role(self.verdict, "muted")
 
@@ -306,26 +295,8 @@ class ExportPage(QWidget):
         self._update_button()
 
     def _announce(self) -> None:
-        self.state_changed.emit(PageState.READY if self.run_box.count() else PageState.EMPTY, 0)
+        self.state_changed.emit(PageState.READY if self.picker.choice else PageState.EMPTY, 0)
 
     def _open(self) -> None:
         if self.folder.path is not None:
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.folder.path)))
-
-
-def _combo(name: str, title: str) -> QComboBox:
-    combo = QComboBox()
-    combo.setObjectName(name)
-    combo.setAccessibleName(title)
-    combo.setToolTip(plain_tip(title))
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(20)
-    return combo
-
-
-def _check(name: str, title: str, tip: str) -> QCheckBox:
-    box = QCheckBox(title)
-    box.setObjectName(name)
-    box.setToolTip(plain_tip(tip))
-    box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-    return box

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from PySide6.QtCore import QObject, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPalette, QWheelEvent
+from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen, QWheelEvent
 from PySide6.QtWidgets import QApplication, QSizePolicy, QWidget
 
 MAX_ZOOM = 64.0
@@ -42,7 +42,13 @@ class Viewport(QObject):
 
 
 class ImageView(QWidget):
-    """Shows one picture with a caption. Wheel zooms, dragging pans, a double click fits; keys +, −, 0."""
+    """Shows a picture, and over it another in an opacity, under a caption.
+
+    Wheel zooms, dragging pans, a double click fits; keys +, −, 0. Both layers are scaled as they are painted, so that what
+    painting costs depends on the size of the view alone.
+    """
+
+    hovered = Signal(object)  # QPoint, the pixel of the picture under the pointer; None when it leaves
 
     def __init__(self, caption: str = "", viewport: Viewport | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -50,9 +56,13 @@ class ImageView(QWidget):
         self.viewport = viewport or Viewport(self)
         self.viewport.changed.connect(self.update)
         self.image = QImage()
+        self.overlay = QImage()
+        self.opacity = 1.0  # of the overlay
+        self.marked = QRectF()  # a rectangle in pixels of the picture
         self.hint = ""
         self._grabbed: QPointF | None = None
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setMouseTracking(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(72, 64)
         self.setAccessibleName(caption)
@@ -64,7 +74,21 @@ class ImageView(QWidget):
 
     def set_picture(self, picture: np.ndarray | None) -> None:
         """Show RGB uint8 (H, W, 3), or nothing."""
-        self.image = QImage() if picture is None else to_qimage(picture)
+        self.set_image(QImage() if picture is None else to_qimage(picture))
+
+    def set_image(self, image: QImage) -> None:
+        """Show an image; one without pixels shows the hint."""
+        self.image = image
+        self.update()
+
+    def set_overlay(self, overlay: QImage, opacity: float) -> None:
+        """Lay an image over the other, stretched to its size; one without pixels lays nothing."""
+        self.overlay, self.opacity = overlay, opacity
+        self.update()
+
+    def set_marked(self, rectangle: QRectF) -> None:
+        """Outline a rectangle, in pixels of the picture; an empty one outlines nothing."""
+        self.marked = rectangle
         self.update()
 
     def set_caption(self, caption: str) -> None:
@@ -100,6 +124,23 @@ class ImageView(QWidget):
         rect = self.picture_rect()
         return QPointF((point.x() - rect.x()) / rect.width(), (point.y() - rect.y()) / rect.height())
 
+    def pixel_at(self, point: QPointF) -> QPoint | None:
+        """The pixel of the picture under a point of the widget; None beside the picture."""
+        position = self.position_in_picture(point)
+        if self.image.isNull() or not (0 <= position.x() < 1 and 0 <= position.y() < 1):
+            return None
+        return QPoint(int(position.x() * self.image.width()), int(position.y() * self.image.height()))
+
+    def show_rectangle(self, rectangle: QRectF) -> None:
+        """Zoom so that a rectangle in pixels of the picture takes about a third of the view, and outline it."""
+        if self.image.isNull():
+            return
+        width, height = self.image.width(), self.image.height()
+        share = max(rectangle.width() / width, rectangle.height() / height, 1 / MAX_ZOOM)
+        centre = rectangle.center()
+        self.viewport.set(0.33 / share, QPointF(centre.x() / width, centre.y() / height))
+        self.set_marked(rectangle)
+
     # Painting ----------------------------------------------------------------------------------
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -117,21 +158,44 @@ class ImageView(QWidget):
             flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
             painter.drawText(frame.adjusted(8, 4, -8, -4), flags, self.hint or "–")
         else:
+            painter.save()  # a brush that a subclass leaves behind would fill the frame below
             self.paint_picture(painter)
+            painter.restore()
+            self._paint_mark(painter)
         if self.hasFocus():
             painter.setClipping(False)
-            painter.setPen(self.palette().color(QPalette.ColorRole.Highlight))
-            painter.drawRect(frame.adjusted(0, 0, -1, -1))
+            painter.setPen(QPen(self.palette().color(QPalette.ColorRole.Highlight), 2))
+            painter.drawRect(frame.adjusted(1, 1, -1, -1))
+
+    def _paint_mark(self, painter: QPainter) -> None:
+        if self.marked.isEmpty():
+            return
+        rect = self.picture_rect()
+        scale = rect.width() / self.image.width()
+        box = QRectF(
+            rect.x() + self.marked.x() * scale,
+            rect.y() + self.marked.y() * scale,
+            self.marked.width() * scale,
+            self.marked.height() * scale,
+        ).adjusted(-3, -3, 3, 3)
+        for colour, width in ((QColor("black"), 4), (QColor("white"), 2)):  # seen on every ground
+            painter.setPen(QPen(colour, width))
+            painter.drawRect(box)
 
     def paint_picture(self, painter: QPainter) -> None:
         self.draw(painter, self.image)
+        self.draw(painter, self.overlay, self.opacity)
 
-    def draw(self, painter: QPainter, image: QImage) -> None:
+    def draw(self, painter: QPainter, image: QImage, opacity: float = 1.0) -> None:
         """Draw one image where the picture is; enlarged pixels stay sharp."""
+        if image.isNull() or opacity <= 0:
+            return
         target = self.picture_rect()
         shrinking = target.width() < image.width() * 1.5
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, shrinking)
+        painter.setOpacity(opacity)
         painter.drawImage(target, image)
+        painter.setOpacity(1.0)
 
     # Mouse and keys ----------------------------------------------------------------------------
 
@@ -159,6 +223,7 @@ class ImageView(QWidget):
         super().mousePressEvent(event)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        self.hovered.emit(self.pixel_at(event.position()))
         if self._grabbed is not None:
             rect, moved = self.picture_rect(), event.position() - self._grabbed
             self._grabbed = event.position()
@@ -174,6 +239,10 @@ class ImageView(QWidget):
         self.unsetCursor()
         super().mouseReleaseEvent(event)
 
+    def leaveEvent(self, event: QEvent) -> None:
+        self.hovered.emit(None)
+        super().leaveEvent(event)
+
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         self.viewport.reset()
 
@@ -185,69 +254,5 @@ class ImageView(QWidget):
                 self.zoom_at(self.frame().center(), 1 / 1.5)
             case Qt.Key.Key_0:
                 self.viewport.reset()
-            case _:
-                super().keyPressEvent(event)
-
-
-class SwipeView(ImageView):
-    """Two pictures on top of each other, divided by a line that follows the drag of its handle."""
-
-    def __init__(self, viewport: Viewport | None = None, parent: QWidget | None = None) -> None:
-        super().__init__("", viewport, parent)
-        self.other = QImage()
-        self.position = 0.5
-        self._swiping = False
-        self.setMouseTracking(True)
-
-    def set_pictures(self, left: np.ndarray | None, right: np.ndarray | None) -> None:
-        self.other = QImage() if right is None else to_qimage(right)
-        self.set_picture(left)
-
-    def set_position(self, position: float) -> None:
-        """Share of the width that shows the left picture, 0..1."""
-        self.position = min(max(position, 0.0), 1.0)
-        self.update()
-
-    def paint_picture(self, painter: QPainter) -> None:
-        line = self.width() * self.position
-        frame = self.frame()
-        self.draw(painter, self.image)
-        painter.setClipRect(QRectF(line, frame.top(), self.width() - line, frame.height()))
-        self.draw(painter, self.other)
-        painter.setClipRect(frame)
-        painter.fillRect(QRectF(line - 1, frame.top(), 2, frame.height()), QColor("white"))
-        handle = QRectF(line - 9, frame.center().y() - 14, 18, 28)
-        painter.setBrush(QColor("white"))
-        painter.setPen(QColor("#333333"))
-        painter.drawRoundedRect(handle, 5, 5)
-        painter.drawText(handle, Qt.AlignmentFlag.AlignCenter, "‹›")
-
-    def _near(self, point: QPointF) -> bool:
-        return abs(point.x() - self.width() * self.position) < 12
-
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        if event.button() == Qt.MouseButton.LeftButton and self._near(event.position()):
-            self._swiping = True
-        else:
-            super().mousePressEvent(event)
-
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        if self._swiping:
-            self.set_position(event.position().x() / max(1, self.width()))
-            return
-        super().mouseMoveEvent(event)
-        if not event.buttons():
-            self.setCursor(Qt.CursorShape.SplitHCursor if self._near(event.position()) else Qt.CursorShape.ArrowCursor)
-
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        self._swiping = False
-        super().mouseReleaseEvent(event)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        match event.key():
-            case Qt.Key.Key_BracketLeft:
-                self.set_position(self.position - 0.05)
-            case Qt.Key.Key_BracketRight:
-                self.set_position(self.position + 0.05)
             case _:
                 super().keyPressEvent(event)

@@ -1,57 +1,77 @@
-"""One thread for everything but training that needs torch: predictions for Inspect, measuring, export.
-
-Torch-bearing modules are imported inside the functions that run in that thread.
-"""
+"""One thread for everything but training that needs torch: predictions for Inspect, comparing, export."""
 
 from __future__ import annotations
 
-import queue
-from collections import OrderedDict
+import threading
+import time
+from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PySide6.QtCore import QObject, QThread
 
-from core.events import Scores
-from masktwins_gui.models.exports import ExportRow
 from masktwins_gui.models.services import (
+    CompareRequest,
     ExportRequest,
-    MeasureRequest,
-    ModelChoice,
-    Prediction,
+    PredictFilesRequest,
     PredictRequest,
-    TaskContext,
 )
+from masktwins_gui.workers import predicting
 from masktwins_gui.workers.tasks import Task
 
-if TYPE_CHECKING:
-    from core.evaluation.predictor import Predictor
-    from core.networks.store import LoadedModel
-
-KEPT_MODELS = 4
+URGENT, LONG, AHEAD = range(3)  # in this order
+LONGEST_REST = 2.0  # seconds that a long task leaves to a training between two images
 
 
 class InferenceWorker(QThread):
-    """Implements `models.services.Inference`. `submit`, the requests and `close` belong to the GUI thread."""
+    """Implements `models.services.Inference`. `submit`, the requests and `close` belong to the GUI thread.
+
+    Predictions that somebody waits for come first: also while a long task runs, which lets them pass between two images.
+    Predictions ahead of their time come last. While a run trains, long tasks and those rest between images for as long as
+    an image took, so that the training gets half of the device at least.
+    """
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._queue: queue.Queue[Task | None] = queue.Queue()
+        self._changed = threading.Condition()
+        self._waiting: dict[int, deque[Task]] = {level: deque() for level in (URGENT, LONG, AHEAD)}
         self._tasks: set[Task] = set()
         self._latest: dict[str, Task] = {}
-        self._models = _Models()
+        self._models = predicting.Models()
         self._closed = False
+        self._yields = False
+        self._last_pause = 0.0  # the inference thread's
 
     # GUI thread --------------------------------------------------------------------------------
 
-    def predict(self, request: PredictRequest, done: Callable, failed: Callable) -> Task:
-        return self.submit("predict", lambda _: _predict(request, self._models), done, failed)
+    def predict(self, request: PredictRequest, done: Callable, failed: Callable, stage: Callable | None = None) -> Task:
+        def work(task: Task) -> Any:
+            if request.ahead and self._let_pass(task):
+                return None
+            return predicting.predict(request, self._models, task)
 
-    def measure(self, request: MeasureRequest, done: Callable, failed: Callable, progress: Callable) -> Task:
-        return self.submit("measure", lambda task: _measure(request, self._models, task), done, failed, progress)
+        level = AHEAD if request.ahead else URGENT
+        return self.submit(f"predict {id(request)}", work, done, failed, news=stage, level=level)
+
+    def compare(
+        self, request: CompareRequest, done: Callable, failed: Callable, progress: Callable, found: Callable
+    ) -> Task:
+        def work(task: Task) -> Any:
+            return predicting.compare_all(request, self._models, task, lambda: self._let_pass(task))
+
+        return self.submit("compare", work, done, failed, progress, found)
 
     def export(self, request: ExportRequest, done: Callable, failed: Callable, progress: Callable) -> Task:
-        return self.submit("export", lambda task: _export(request, task), done, failed, progress)
+        def work(task: Task) -> Any:
+            return predicting.export(request, task, lambda: self._let_pass(task))
+
+        return self.submit("export", work, done, failed, progress)
+
+    def predict_files(self, request: PredictFilesRequest, done: Callable, failed: Callable, progress: Callable) -> Task:
+        def work(task: Task) -> Any:
+            return predicting.predict_files(request, self._models, task, lambda: self._let_pass(task))
+
+        return self.submit("files", work, done, failed, progress)
 
     def submit(
         self,
@@ -60,30 +80,41 @@ class InferenceWorker(QThread):
         done: Callable[[Any], None],
         failed: Callable[[str, str], None],
         progress: Callable[[int, int], None] | None = None,
+        news: Callable[[Any], None] | None = None,
+        level: int = LONG,
     ) -> Task:
-        """Queue a task; a waiting one with the same key is dropped. The thread starts with the first."""
+        """Queue a task; one with the same key is cancelled. The thread starts with the first.
+
+        Args:
+            level: URGENT, LONG or AHEAD.
+        """
         if (previous := self._latest.get(key)) is not None:
             previous.cancel()
-        task = Task(function, done, failed, progress)
+        task = Task(function, done, failed, progress, news)
         if self._closed:
             task.cancel()
             return task
         task.finished.connect(self._forget)
         self._tasks.add(task)
         self._latest[key] = task
-        self._queue.put(task)
+        with self._changed:
+            self._waiting[level].append(task)
+            self._changed.notify()
         if not self.isRunning():
             self.start()
         return task
 
+    def set_yielding(self, yields: bool) -> None:
+        """Whether a training shares the device."""
+        self._yields = yields
+
     def close(self) -> None:
-        """Cancel everything and wait for the thread; nothing more is taken."""
-        self._closed = True
-        for task in self._tasks:
-            task.cancel()
-        if self.isRunning():
-            self._queue.put(None)
-            self.wait()
+        """Cancel everything and take nothing more; the thread ends after the window it is predicting. Does not wait."""
+        with self._changed:
+            self._closed = True
+            for task in self._tasks:
+                task.cancel()
+            self._changed.notify()
 
     def _forget(self, task: Task) -> None:
         self._tasks.discard(task)
@@ -93,88 +124,29 @@ class InferenceWorker(QThread):
     # Worker's thread ---------------------------------------------------------------------------
 
     def run(self) -> None:
-        while (task := self._queue.get()) is not None:
+        while (task := self._next()) is not None:
             task.execute()
 
+    def _next(self) -> Task | None:
+        """The most urgent task; waits for one. None once closed, when what was waiting has been taken."""
+        with self._changed:
+            while not any(self._waiting.values()) and not self._closed:
+                self._changed.wait()
+            queue = next((queue for queue in self._waiting.values() if queue), None)
+            return queue.popleft() if queue else None
 
-class _Models:
-    """The models used last, ready to predict. Worker's thread only."""
+    def _let_pass(self, task: Task) -> bool:
+        """Between two images of a long task: do what is urgent, and rest while a run trains. Whether it was cancelled."""
+        now = time.monotonic()
+        rest_until = now + min(now - self._last_pause, LONGEST_REST) if self._yields else now
+        while (urgent := self._next_urgent(rest_until)) is not None and not task.cancelled():
+            urgent.execute()
+        self._last_pause = time.monotonic()
+        return task.cancelled()
 
-    def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[ModelChoice, str, float], tuple[LoadedModel, Predictor]] = OrderedDict()
-
-    def get(self, choice: ModelChoice, device: str = "cpu") -> tuple[LoadedModel, Predictor]:
-        from core.evaluation.predictor import Predictor
-        from core.networks.store import load_model
-
-        status = choice.path / "status.json"  # a run that trains on has new weights under the same name
-        key = (choice, device, status.stat().st_mtime if status.exists() else 0.0)
-        if key not in self._kept:
-            model = load_model(choice.path, choice.which, choice.checkpoint)
-            self._kept[key] = (model, Predictor(model.segmenter, device=device))
-            while len(self._kept) > KEPT_MODELS:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return self._kept[key]
-
-
-def _predict(request: PredictRequest, models: _Models) -> Prediction:
-    from core.dataset.reading import read_image, read_label
-    from core.dataset.recognise import resolve_space
-
-    image = read_image(request.image)
-    model, first = models.get(request.first, request.device)
-    _, second = models.get(request.second, request.device)
-    label = None
-    if request.label is not None:
-        space = resolve_space(request.label_space, request.labels or (request.label,)).space
-        label = read_label(request.label, space)
-    return Prediction(
-        image, first.predict(image), second.predict(image), label, tuple(model.palette), tuple(model.classes)
-    )
-
-
-def _measure(request: MeasureRequest, models: _Models, task: TaskContext) -> tuple[Scores, Scores]:
-    from core.dataset.folders import scan
-    from core.dataset.recognise import resolve_space
-    from core.evaluation.scoring import evaluate
-
-    pairs = [p for p in scan(request.images, request.labels).pairs if p.label is not None]
-    space = resolve_space(request.label_space, [p.label for p in pairs if p.label is not None]).space
-    scores = []
-    for index, choice in enumerate((request.first, request.second)):
-        _, predictor = models.get(choice, request.device)
-        start = index * len(pairs)
-        scores.append(
-            evaluate(
-                predictor,
-                pairs,
-                space,
-                progress=lambda done, _, start=start: task.progress(start + done, 2 * len(pairs)),
-                cancelled=task.cancelled,
-            )
-        )
-    return scores[0], scores[1]
-
-
-def _export(request: ExportRequest, task: TaskContext) -> tuple[ExportRow, ...]:
-    from core.export.bundle import Format, export
-    from core.networks.store import load_model
-
-    model = load_model(request.model.path, request.model.which, request.model.checkpoint)
-    report = export(
-        model,
-        request.out,
-        [Format(name) for name in request.formats],
-        request.images,
-        progress=task.progress,
-        cancelled=task.cancelled,
-        config=request.config,
-    )
-    rows = []
-    for form, parity in report.parity.items():
-        path = report.path / f"model.{form.value}"
-        rows.append(
-            ExportRow(path.name, path.stat().st_size, parity.largest_difference, parity.equal_pixels, parity.samples)
-        )
-    return tuple(rows)
+    def _next_urgent(self, until: float) -> Task | None:
+        """The next urgent task; None when the time is up and there is none."""
+        with self._changed:
+            while not self._waiting[URGENT] and not self._closed and (left := until - time.monotonic()) > 0:
+                self._changed.wait(left)
+            return self._waiting[URGENT].popleft() if self._waiting[URGENT] else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import QObject, QRunnable, QThreadPool
+from PySide6.QtCore import QObject, QRunnable, QThreadPool, Signal
 
 from masktwins_gui.workers.tasks import Task
 
@@ -21,6 +21,8 @@ class _Runnable(QRunnable):
 
 class JobPool(QObject):
     """Implements `models.services.Jobs`. Its methods belong to the GUI thread."""
+
+    idle = Signal()  # the last task has come back
 
     def __init__(self, threads: int = 2, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -56,13 +58,14 @@ class JobPool(QObject):
         return bool(self._tasks)
 
     def close(self) -> None:
-        """Cancel everything and wait for the threads; nothing more is taken."""
+        """Cancel everything and take nothing more. Does not wait: `idle` comes when the threads have ended their tasks."""
         self._closed = True
         for task in self._tasks:
             task.cancel()
-        self._pool.waitForDone()
 
     def _forget(self, task: Task) -> None:
         self._tasks.discard(task)
         for key in [k for k, t in self._by_key.items() if t is task]:
             del self._by_key[key]
+        if not self._tasks:
+            self.idle.emit()

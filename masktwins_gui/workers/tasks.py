@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -39,14 +40,15 @@ def attempt(function: Callable[[], Any]) -> tuple[Any, Failure | None]:
 
 
 class Task(QObject):
-    """Lives in the GUI thread; `execute`, `progress` and `cancelled` belong to the worker's thread.
+    """Lives in the GUI thread; `execute`, `progress`, `tell` and `cancelled` belong to the worker's thread.
 
-    Signals to its own slots cross the threads, so that the callbacks may be any callable.
+    Results and news stay here until the GUI thread takes them: signals carry nothing, so that no image waits in Qt's queue.
     """
 
     finished = Signal(object)  # itself, also after a cancellation
-    _ended = Signal(object, object)
+    _ended = Signal()
     _progressed = Signal(int, int)
+    _told = Signal()
 
     def __init__(
         self,
@@ -54,14 +56,18 @@ class Task(QObject):
         done: Callable[[Any], None],
         failed: Callable[[str, str], None] | None = None,
         progress: Callable[[int, int], None] | None = None,
+        news: Callable[[Any], None] | None = None,
     ) -> None:
         super().__init__()
         self._function = function
-        self._done, self._failed, self._on_progress = done, failed, progress
+        self._done, self._failed, self._on_progress, self._on_news = done, failed, progress, news
         self._cancel = threading.Event()
+        self._outcome: tuple[Any, Failure | None] = (None, None)
+        self._news: deque[Any] = deque()
         self._reported = 0.0
         self._ended.connect(self._deliver)
         self._progressed.connect(self._deliver_progress)
+        self._told.connect(self._deliver_news)
 
     # Any thread --------------------------------------------------------------------------------
 
@@ -72,8 +78,9 @@ class Task(QObject):
     # Worker's thread ---------------------------------------------------------------------------
 
     def execute(self) -> None:
-        result, failure = (None, None) if self.cancelled() else attempt(lambda: self._function(self))
-        self._ended.emit(result, failure)
+        if not self.cancelled():
+            self._outcome = attempt(lambda: self._function(self))
+        self._ended.emit()
 
     def cancelled(self) -> bool:
         return self._cancel.is_set()
@@ -84,13 +91,26 @@ class Task(QObject):
             self._reported = now
             self._progressed.emit(done, total)
 
+    def tell(self, item: object) -> None:
+        """Hand over a result in part, or say what is happening."""
+        self._news.append(item)
+        self._told.emit()
+
     # GUI thread --------------------------------------------------------------------------------
 
     def _deliver_progress(self, done: int, total: int) -> None:
         if self._on_progress and not self.cancelled():
             self._on_progress(done, total)
 
-    def _deliver(self, result: object, failure: Failure | None) -> None:
+    def _deliver_news(self) -> None:
+        while self._news:
+            item = self._news.popleft()
+            if self._on_news and not self.cancelled():
+                self._on_news(item)
+
+    def _deliver(self) -> None:
+        (result, failure), self._outcome = self._outcome, (None, None)
+        self._deliver_news()
         self.finished.emit(self)
         if self.cancelled():
             return

@@ -9,14 +9,18 @@ from core.labels import IGNORE
 from core.render import (
     AGREE_COLOUR,
     BACKGROUND,
+    BROKEN_COLOUR,
     DIFFER_COLOUR,
+    FIXED_COLOUR,
     IGNORE_COLOUR,
     UNKNOWN_COLOUR,
     colourise,
     confidence_picture,
+    delta_picture,
     disagreement_picture,
     grid,
     masked_picture,
+    outcome_picture,
     overlay,
 )
 
@@ -141,3 +145,33 @@ def test_pictures_are_owned_contiguous_rgb_and_inputs_stay(make):
 def test_importing_it_needs_no_torch():
     code = "import sys; import core.render; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_delta_is_grey_where_nothing_changes_and_hatched_where_it_does():
+    image = np.full((64, 64, 3), (200, 100, 50), np.uint8)
+    before, after = np.zeros((64, 64), np.uint8), np.zeros((64, 64), np.uint8)
+    after[:, 32:] = 1
+    picture = delta_picture(image, before, after, PALETTE)
+    left = picture[:, :32].reshape(-1, 3)
+    assert np.array_equal(left[:, 0], left[:, 1])
+    assert (left == left[0]).all()
+    right = [tuple(colour) for colour in picture[:, 32:].reshape(-1, 3).tolist()]
+    assert set(right) == set(PALETTE)
+    share = right.count(PALETTE[0]) / len(right)
+    assert 0.2 < share < 0.4  # the class before is the hatching, the class after the ground
+
+
+def test_outcomes_differ_in_colour_and_in_pattern():
+    image = np.full((64, 64, 3), 100, np.uint8)
+    masks = np.zeros((3, 64, 64), bool)
+    for index in range(3):
+        masks[index, 16 * index : 16 * index + 16] = True
+    picture = outcome_picture(image, *masks)
+    fixed, broken, wrong, rest = (picture[16 * index : 16 * index + 16] for index in range(4))
+    assert (fixed == fixed[0, 0]).all()
+    assert np.abs(fixed[0, 0].astype(int) - FIXED_COLOUR).max() < 64
+    for part in (broken, wrong):
+        assert 0.2 < (part == IGNORE_COLOUR).all(-1).mean() < 0.4
+    assert np.abs(broken[0, 5].astype(int) - BROKEN_COLOUR).max() < 64
+    assert not np.array_equal((broken == IGNORE_COLOUR).all(-1), (wrong == IGNORE_COLOUR).all(-1))
+    assert (rest == 80).all()

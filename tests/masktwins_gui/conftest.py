@@ -121,6 +121,7 @@ def make_window(qtbot: Any, store: QSettings) -> Iterator[Callable[..., MainWind
             window.controller.stop()
             qtbot.waitUntil(lambda window=window: not window.controller.state.active)
         window.close()
+        qtbot.waitUntil(lambda window=window: window.controller.quiet)
         window.deleteLater()
         QCoreApplication.sendPostedEvents(window, QEvent.Type.DeferredDelete)
 

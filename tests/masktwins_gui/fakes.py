@@ -146,8 +146,11 @@ class FakeInference:
     def predict(self, request: Any, *callbacks: Callable) -> Handle:
         return self._keep("predict", request, callbacks)
 
-    def measure(self, request: Any, *callbacks: Callable) -> Handle:
-        return self._keep("measure", request, callbacks)
+    def compare(self, request: Any, *callbacks: Callable) -> Handle:
+        return self._keep("compare", request, callbacks)
+
+    def predict_files(self, request: Any, *callbacks: Callable) -> Handle:
+        return self._keep("files", request, callbacks)
 
     def export(self, request: Any, *callbacks: Callable) -> Handle:
         return self._keep("export", request, callbacks)

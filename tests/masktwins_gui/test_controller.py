@@ -32,6 +32,7 @@ def make_controller(qtbot, project_file):
         controller.stop()
         qtbot.waitUntil(lambda c=controller: not c.state.active)
         controller.close()
+        qtbot.waitUntil(lambda c=controller: c.quiet)
 
 
 def wait_for(qtbot, controller, state):

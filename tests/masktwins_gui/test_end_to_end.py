@@ -50,18 +50,20 @@ def test_from_the_folders_to_the_exported_file(make_window, qtbot, project_file)
 
     window.show_page("inspect")
     inspect = window.inspect
-    qtbot.waitUntil(lambda: not inspect.compare.second.image.isNull())
+    qtbot.waitUntil(lambda: not inspect.compare.second.overlay.isNull())
     assert inspect.panel.scores.rowCount() == len(window.dataset.holdings.space.classes) + 1
-    inspect.panel.scores.set_scores(None, None, ())
+    assert inspect.panel.measured_on.text() == "As the run measured it on all labelled images"
     click(qtbot, inspect.panel.measure)
-    qtbot.waitUntil(lambda: inspect.panel.scores.rowCount() > 0)
+    qtbot.waitUntil(lambda: inspect.panel.coverage.text() == "3 of 3 images compared")
+    assert inspect.panel.measured_on.text() == "Over 3 of 3 labelled images"
+    assert inspect.stage.text() == "Computed on CPU"
     measured = inspect.panel.scores.data(inspect.panel.scores.index(inspect.panel.scores.rowCount() - 1, 2))
     assert measured == f"{finished.result['teacher']['miou']:.1f}"
 
     window.show_page("export")
     window.export.formats["onnx"].setChecked(False)
     click(qtbot, window.export.run)
-    qtbot.waitUntil(lambda: window.export.rows.rowCount() == 1)
+    qtbot.waitUntil(lambda: window.export.open.isVisible())
     written = window.controller.run_path / "export" / "model.safetensors"
     assert written.stat().st_size == window.export.rows.rows[0].num_bytes
 

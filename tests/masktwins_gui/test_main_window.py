@@ -1,5 +1,6 @@
 """The whole window with engines that train nothing."""
 
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -85,11 +86,29 @@ def test_a_new_project_after_a_finished_run_forgets_its_models(open_window, qtbo
     checkpoint.mkdir(parents=True)
     (checkpoint / "state.json").write_text("{}")
     window = open_window()
-    qtbot.waitUntil(lambda: window.inspect.first.count() > 0)
+    qtbot.waitUntil(lambda: window.inspect.first.choice is not None)
     window.menus.new.trigger()  # an exception in a slot fails the test
     window.project.change({"data.source_images": small_data.data.source_images})
     qtbot.waitUntil(lambda: not window.controller.jobs.busy)
-    assert window.inspect.first.count() == window.inspect.second.count() == 0
+    assert window.inspect.first.choice is window.inspect.second.choice is None
+
+
+def test_closing_hides_the_window_at_once_and_waits_for_no_thread(open_window, qtbot):
+    window = open_window()
+    begun, release = threading.Event(), threading.Event()
+
+    def predict(task):
+        begun.set()
+        release.wait(60)
+
+    window.controller.inference.submit("slow", predict, lambda _: None, lambda *_: None)
+    qtbot.waitUntil(begun.is_set)
+    window.close()
+    assert not window.isVisible()
+    assert not window.controller.quiet  # the thread goes on for a while, and nobody waits for it
+    with qtbot.waitSignal(window.controller.closed):
+        release.set()
+    assert window.controller.quiet
 
 
 def test_a_run_from_the_window(open_window, qtbot):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 
 import cv2
 import numpy as np
@@ -238,6 +239,18 @@ def test_export_compares_what_it_wrote(trained, tmp_path, capsys):
     assert report["parity"]["onnx"]["equal_pixels"] >= 0.999
     assert {"model.safetensors", "model.json", "model.onnx"} <= {p.name for p in out.iterdir()}
     assert main(["predict", str(out), str(run.parent), str(tmp_path / "p")]) == 1  # a folder without images
+
+
+def test_an_exported_checkpoint_says_what_its_run_measured_and_was_set_to(trained, tmp_path):
+    run, out = RunFolder(trained / "runs" / "dusk-01"), tmp_path / "bundle"
+    run.append_change(4, {"training.learning_rate": 0.125})
+    try:
+        assert main(["export", str(run.path / "checkpoints" / "step-000003"), str(out)]) == 0
+    finally:
+        run.changes_path.unlink()
+    assert tomllib.loads((out / "run.toml").read_text(encoding="utf-8"))["training"]["learning_rate"] == 0.125
+    miou = run.status()["scores"]["teacher"]["miou"]
+    assert f"mean IoU {miou:.1f} %" in (out / "card.html").read_text(encoding="utf-8")
 
 
 def test_check_exit_codes_and_json(tiny_data, tmp_path, capsys):

@@ -14,7 +14,7 @@ from core.configuration.sections import NetworkConfig
 from core.dataset.folders import Pair
 from core.evaluation import predictor as predictor_module
 from core.evaluation import scoring
-from core.evaluation.files import OutputKind, predict_path
+from core.evaluation.files import OutputKind, digest_of, predict_path
 from core.evaluation.predictor import PredictionError, Predictor
 from core.evaluation.scoring import evaluate
 from core.labels import IGNORE, LabelSpace
@@ -300,6 +300,29 @@ def test_cancelling_keeps_what_is_written(brightness, folder, tmp_path):
     assert (result.written, result.stopped) == (1, True)
 
 
+def test_a_cancelled_folder_goes_on_where_it_stopped(brightness, folder, tmp_path):
+    answers = iter([False, True])
+    output = tmp_path / "out"
+    run(brightness, folder, output, cancelled=lambda: next(answers), made_by="weights-1")
+    first = (output / "straße.png").stat().st_mtime_ns
+    calls = []
+    result = run(brightness, folder, output, made_by="weights-1", progress=lambda *args: calls.append(args))
+    assert (result.written, result.kept, result.stopped) == (1, 1, False)
+    assert (output / "straße.png").stat().st_mtime_ns == first
+    assert calls == [(1, 2), (2, 2)]
+    assert run(brightness, folder, output, made_by="weights-2").written == 2  # of another model
+    assert run(brightness, folder, output, OutputKind.COLOURS, made_by="weights-2").written == 2  # of another kind
+    (output / "straße.png").write_bytes(b"torn")
+    assert run(brightness, folder, output, OutputKind.COLOURS, made_by="weights-2").kept == 1
+
+
+def test_the_digest_is_that_of_the_weights(tmp_path):
+    (tmp_path / "a").write_bytes(b"1")
+    (tmp_path / "b").write_bytes(b"2")
+    assert digest_of(tmp_path / "a") == "6b86b273ff34fce1"
+    assert digest_of(tmp_path / "b") != digest_of(tmp_path / "a")
+
+
 def test_nothing_to_predict_is_said(brightness, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(PredictionError, match="no images"):
@@ -348,6 +371,13 @@ def test_a_video_gives_a_video(brightness, video, tmp_path, suffix):
     assert [path.name for path in output.parent.iterdir()] == [output.name]
     with pytest.raises(PredictionError, match="exists"):
         run(brightness, video, output, OutputKind.COLOURS)
+
+
+def test_a_video_goes_on_behind_the_frames_that_were_written(brightness, video, tmp_path):
+    answers = iter([False, True])
+    run(brightness, video, tmp_path / "f", cancelled=lambda: next(answers), made_by="w")
+    result = run(brightness, video, tmp_path / "f", made_by="w")
+    assert (result.written, result.kept) == (2, 1)
 
 
 def test_a_video_cannot_hold_ids(brightness, video, tmp_path):

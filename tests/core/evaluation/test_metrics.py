@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from core.evaluation.metrics import ConfusionMatrix, miou_over, scores_of
+from core.evaluation.metrics import ConfusionMatrix
+from core.evaluation.scores import miou_over, scores_of
 from core.labels import IGNORE
 
 NAMES = ("road", "sky", "pole")

@@ -1,11 +1,9 @@
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtCore import QPoint, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor
 
-from masktwins_gui.models.services import Prediction
-from masktwins_gui.widgets.compare_view import CompareView
-from masktwins_gui.widgets.image_view import ImageView, SwipeView, Viewport, to_qimage
+from masktwins_gui.widgets.image_view import ImageView, Viewport, to_qimage
 
 
 def plain(colour, height=40, width=60):
@@ -86,39 +84,32 @@ def test_an_empty_view_shows_its_hint_and_ignores_the_mouse(qtbot):
     view.zoom_at(QPointF(3, 3), 2)
 
 
-def test_swiping_moves_the_line(qtbot):
-    view = SwipeView()
-    qtbot.addWidget(view)
-    view.resize(300, 200)
-    view.set_pictures(plain((255, 0, 0)), plain((0, 0, 255)))
-    view.show()
-    assert view.grab().toImage().pixelColor(100, 60) == QColor(255, 0, 0)
-    assert view.grab().toImage().pixelColor(200, 60) == QColor(0, 0, 255)
-    qtbot.mousePress(view, Qt.MouseButton.LeftButton, pos=QPoint(150, 100))
-    qtbot.mouseMove(view, QPoint(60, 100))
-    qtbot.mouseRelease(view, Qt.MouseButton.LeftButton, pos=QPoint(60, 100))
-    assert view.position == pytest.approx(0.2)
-    assert view.grab().toImage().pixelColor(100, 60) == QColor(0, 0, 255)
-    qtbot.keyClick(view, Qt.Key.Key_BracketRight)
-    assert view.position == pytest.approx(0.25)
+def test_an_overlay_is_laid_over_the_picture(view):
+    view.set_overlay(to_qimage(plain((0, 210, 20), 20, 30)), 0.5)  # stretched to the picture's size
+    colour = view.grab().toImage().pixelColor(150, 100)
+    assert (colour.red(), colour.green(), colour.blue()) == pytest.approx((100, 110, 20), abs=2)
+    view.set_overlay(to_qimage(plain((0, 210, 20), 20, 30)), 0.0)
+    assert view.grab().toImage().pixelColor(150, 100) == QColor(200, 10, 20)
 
 
-def test_comparing_shows_both_and_the_truth(qtbot):
-    view = CompareView()
-    qtbot.addWidget(view)
-    image = plain(100)
-    first, second = np.zeros((40, 60), np.uint8), np.ones((40, 60), np.uint8)
-    palette = ((255, 0, 0), (0, 255, 0))
-    view.set_opacity(1.0)
-    view.show_prediction(Prediction(image, first, second, second, palette, ("a", "b")))
-    assert view.first.image.pixelColor(5, 5) == QColor(255, 0, 0)
-    assert view.second.image.pixelColor(5, 5) == QColor(0, 255, 0)
-    assert view.truth.image.pixelColor(5, 5) == QColor(0, 255, 0)
-    view.set_opacity(0.0)
-    assert view.first.image.pixelColor(5, 5) == QColor(100, 100, 100)
-    wrong_size = np.zeros((4, 4), np.uint8)
-    view.show_prediction(Prediction(image, first, second, wrong_size, palette, ("a", "b")))
-    assert view.truth.image.isNull()
-    view.show_prediction(None)
-    assert view.first.image.isNull()
-    assert view.swipe.other.isNull()
+def test_a_rectangle_is_zoomed_to_and_outlined(view):
+    view.show_rectangle(QRectF(30, 15, 10, 5))
+    rect = view.picture_rect()
+    scale = rect.width() / 60
+    assert rect.x() + 35 * scale == pytest.approx(150)  # its centre is in the middle of the view
+    assert 10 * scale == pytest.approx(100, abs=2)  # and it takes a third of it
+    shown = view.grab().toImage()
+    outline = [shown.pixelColor(x, 100) for x in range(90, 102)]
+    assert QColor("white") in outline
+    assert QColor("black") in outline
+    view.set_marked(QRectF())
+    assert view.grab().toImage().pixelColor(97, 100) == QColor(200, 10, 20)
+
+
+def test_the_pixel_under_the_pointer_is_told(view, qtbot):
+    seen = []
+    view.hovered.connect(seen.append)
+    qtbot.mouseMove(view, QPoint(299, 199))
+    qtbot.mouseMove(view, QPoint(152, 101))
+    assert seen[-1] == QPoint(30, 20)
+    assert view.pixel_at(QPointF(-5, 3)) is None
