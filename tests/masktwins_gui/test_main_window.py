@@ -233,7 +233,7 @@ def test_a_measurement_is_cancelled_when_the_window_closes(open_window, qtbot):
     assert not window.train.start.isEnabled()
     window.close()
     qtbot.waitUntil(lambda: not window.isVisible())
-    assert window._question is None
+    assert window.leaving.question is None
 
 
 def test_starting_at_once(make_window, qtbot, project_file):
