@@ -32,12 +32,13 @@ from core.runs.folder import RunFolder
 from core.runs.notes import Notes, write_notes
 from masktwins_gui.models.comparison import Comparison
 from masktwins_gui.models.differences import SEED, values_in_words
-from masktwins_gui.models.history import RunHistory, read_history
+from masktwins_gui.models.history import RunHistory
 from masktwins_gui.models.project import ProjectModel
-from masktwins_gui.models.runs import RunInfo, RunsModel, list_runs
+from masktwins_gui.models.run_loader import RunLoader, read_run_files
+from masktwins_gui.models.runs import RunsModel
 from masktwins_gui.models.shown_run import ShownRun
 from masktwins_gui.models.states import RunState
-from masktwins_gui.models.stored_previews import list_previews, read_preview
+from masktwins_gui.models.stored_previews import read_preview
 from masktwins_gui.workers.inference import InferenceWorker
 from masktwins_gui.workers.jobs import JobPool
 from masktwins_gui.workers.training import Engine, Mailbox, Measure, TrainingWorker, load_engine, load_measure
@@ -90,6 +91,7 @@ class Controller(QObject):
         self.runs = RunsModel(self)
         self.shown = ShownRun(self.jobs, read_preview, self)
         self.comparison = Comparison(self.runs, self.shown, self.jobs, self)
+        self.loader = RunLoader(project, self.runs, self.shown, self.jobs, lambda: self.trains, self)
         self.run_path: Path | None = None
         self._engine, self._measure = engine, measure
         self._worker: TrainingWorker | None = None
@@ -108,7 +110,7 @@ class Controller(QObject):
         self.inference.finished.connect(self._on_thread_end)
         self.state_changed.connect(lambda state: self.inference.set_yielding(state.active))
         project.changed.connect(self._send_changes)
-        project.path_changed.connect(self._on_path)
+        self.loader.failed.connect(self.message)
 
     # Verbs -------------------------------------------------------------------------------------
 
@@ -145,7 +147,7 @@ class Controller(QObject):
             self.project.enter_run(run.config_now)
 
         def find() -> RunFolder:
-            self._history = read_history(path, smoothing), list_previews(path)  # taken after RunStarted has come
+            self._history = read_run_files(path, smoothing)  # taken after RunStarted has come
             return RunFolder(path)
 
         self._launch(path, find)
@@ -195,58 +197,14 @@ class Controller(QObject):
         if self._closing and self.quiet:
             self.closed.emit()
 
-    # Runs on disk ------------------------------------------------------------------------------
-
-    def refresh_runs(self) -> None:
-        """List the project's runs again, off the GUI thread."""
-        folder = self.project.folder
-        if folder is None:
-            self.runs.set_runs(())
-            return
-
-        def fail(message: str, details: str) -> None:
-            log.warning("the runs of %s cannot be listed: %s", folder, message)
-
-        self.jobs.submit("runs", lambda _: list_runs(folder), lambda runs: self._take_runs(folder, runs), fail)
-
-    def _take_runs(self, folder: Path, runs: tuple[RunInfo, ...]) -> None:
-        if folder != self.project.folder:
-            return
-        self.runs.set_runs(runs)
-        if self.state.active or (self.shown.path is not None and self.runs.find(self.shown.path)):
-            return
-        self.shown.begin(None)
-        if runs:
-            self.show_run(runs[0])
-
-    def show_run(self, run: RunInfo) -> None:
-        """Read the files of a run that does not train here, and show them."""
-        if self._trains_now:
-            return
-        smoothing = self.shown.losses.smoothing
-
-        def show(found: tuple[RunHistory, tuple[int, ...]]) -> None:
-            if not self._trains_now and run.path.parent.parent == self.project.folder:  # which may have changed since
-                self.shown.take(*found, run.verdict)
-
-        def fail(message: str, details: str) -> None:
-            self.message.emit(self.tr("{0} cannot be shown: {1}").format(run.title, message))
-
-        self.jobs.submit("history", lambda _: (read_history(run.path, smoothing), list_previews(run.path)), show, fail)
-
     @property
     def measures(self) -> bool:
         """Whether the worker measures a configuration, and trains no run."""
         return self.state.active and self._measures
 
     @property
-    def _trains_now(self) -> bool:
+    def trains(self) -> bool:
         return self.state.active and not self._measures
-
-    def _on_path(self) -> None:
-        if not self._trains_now and (self.shown.path is None or self.shown.path.parent.parent != self.project.folder):
-            self.shown.begin(None)
-        self.refresh_runs()
 
     # The run's thread --------------------------------------------------------------------------
 
@@ -305,7 +263,7 @@ class Controller(QObject):
             worker.deleteLater()
         self.project.hold_history(False)
         self.project.leave_run()
-        self.refresh_runs()
+        self.loader.refresh()
         if failure is not None and self._measures:
             self._set_state(RunState.IDLE)
             self.measure_failed.emit(failure.message, failure.details)
@@ -345,7 +303,7 @@ class Controller(QObject):
                 self.measured.emit(event)
             case CheckpointSaved(path=path):
                 self._say(self.tr("Saved {0}").format(path.name))
-                self.refresh_runs()
+                self.loader.refresh()
             case Warned(code=code):
                 if code in REFUSED and self._awaited:
                     self._awaited.popleft()
@@ -385,7 +343,7 @@ class Controller(QObject):
 
     def _send_changes(self, config: RunConfig) -> None:
         """Pass what changed since the last time to the engine; undo is another change."""
-        if self._worker is None or not self._trains_now:
+        if self._worker is None or not self.trains:
             return
         changes = {
             s.path: settings.get(config, s.path)

@@ -20,6 +20,7 @@ class Leaving(QObject):
         super().__init__(window)
         self._controller, self._files, self._window = controller, files, window
         self.agreed = False
+        self._waits_for_measurement = False
         self.question: QMessageBox | None = None
         controller.state_changed.connect(self._on_run_state)
 
@@ -27,7 +28,8 @@ class Leaving(QObject):
         """Answer a wish to close; while a run trains, ask once and answer no."""
         if self._controller.state.active:
             if self._controller.measures:
-                self._stop_and_close()  # a measurement keeps nothing that could be lost
+                self._waits_for_measurement = True  # it has nothing that could be lost, so nobody is asked
+                self._controller.stop()
             elif not self.agreed:
                 self._ask_to_stop()
             return False
@@ -48,7 +50,8 @@ class Leaving(QObject):
     def _on_run_state(self, state: RunState) -> None:
         if state.active:
             return
-        if self.agreed:
+        if self.agreed or self._waits_for_measurement:
+            self._waits_for_measurement = False
             self.ready.emit()
         elif self.question is not None:
             self.question.reject()  # the run ended by itself while the question was open

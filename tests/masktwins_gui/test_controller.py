@@ -181,7 +181,7 @@ def test_the_curves_of_the_newest_run_are_shown_when_a_project_opens(qtbot, make
     run = RunFolder(controller.project.folder / "runs" / "old-01")
     run.create(small_data)
     run.metrics_path.write_text("step,phase,total,learning_rate\n1,source,3.0,0.1\n2,source,2.5,0.1\n")
-    controller.refresh_runs()
+    controller.loader.refresh()
     qtbot.waitUntil(lambda: "total" in controller.shown.losses.series)
     assert list(controller.shown.losses.series) == ["total"]
     controller.project.new(RunConfig())
@@ -210,14 +210,14 @@ def test_an_earlier_run_brings_its_health_and_its_verdict(qtbot, make_controller
     controller.shown.changed.connect(shown.append)
     old = make_run(controller, small_data, "old-01", OLD_ROWS)
     new = make_run(controller, small_data, "new-01", NEW_ROWS, result={"verdict": "The adapted model looks better."})
-    controller.show_run(read_run(new.path))
+    controller.loader.show(read_run(new.path))
     qtbot.waitUntil(lambda: shown[-1:] == [new.path])
     health = controller.shown.health
     assert (health.source.score, health.adapted.score, health.adapted.step) == (0.66, 0.71, 7)
     assert health.verdict == "The adapted model looks better."
     assert health.curves.series["stability"].y.tolist() == [0.7, 0.8]
     assert controller.shown.quality.series["source"].y.tolist() == [30.5]
-    controller.show_run(read_run(old.path))  # of a version without health, and with a row that has no step
+    controller.loader.show(read_run(old.path))  # of a version without health, and with a row that has no step
     qtbot.waitUntil(lambda: shown[-1] == old.path)
     assert (health.source, health.adapted, health.verdict) == (None, None, "")
     assert controller.shown.losses.series["total"].x.tolist() == [5]
@@ -227,7 +227,7 @@ def test_an_earlier_run_brings_its_health_and_its_verdict(qtbot, make_controller
 def test_the_curves_of_a_project_that_was_left_meanwhile_are_not_shown(qtbot, make_controller, small_data):
     controller = make_controller(FakeEngine())
     run = make_run(controller, small_data, "new-01", NEW_ROWS)
-    controller.show_run(read_run(run.path))
+    controller.loader.show(read_run(run.path))
     controller.project.new(RunConfig())
     qtbot.waitUntil(lambda: not controller.jobs.busy)
     assert not controller.shown.losses.series
@@ -358,7 +358,7 @@ def test_while_a_run_is_resumed_its_own_settings_are_shown(qtbot, make_controlle
     run.create(settings.with_changes(small_data, {"training.learning_rate": 3e-4}))
     run.append_change(0, {"loss.twin_weight": 0.25})
     run.write_status(state="stopped", step=0)
-    controller.refresh_runs()
+    controller.loader.refresh()
     qtbot.waitUntil(lambda: len(controller.runs.runs) == 1)
     controller.resume_run(run.path)
     wait_for(qtbot, controller, RunState.RUNNING)
@@ -398,9 +398,9 @@ def test_a_change_that_the_engine_repeats_is_shown_and_not_sent_again(qtbot, mak
 def test_a_run_that_was_deleted_is_no_longer_shown(qtbot, make_controller, small_data):
     controller = make_controller(FakeEngine())
     make_run(controller, small_data, "new-01", NEW_ROWS)
-    controller.refresh_runs()
+    controller.loader.refresh()
     qtbot.waitUntil(lambda: controller.shown.path is not None)
     shutil.rmtree(controller.shown.path)
-    controller.refresh_runs()
+    controller.loader.refresh()
     qtbot.waitUntil(lambda: controller.shown.path is None)
     assert not controller.shown.losses.series

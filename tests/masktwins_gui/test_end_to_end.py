@@ -41,7 +41,7 @@ def test_from_the_folders_to_the_exported_file(make_window, qtbot, project_file)
     assert window.train.header.result.text() == "{:.1f} → {:.1f} mIoU".format(*scores)
     marks = set(window.controller.shown.losses.marks)
     window.controller.shown.begin(None)
-    window.controller.show_run(run)  # from the disk
+    window.controller.loader.show(run)  # from the disk
     qtbot.waitUntil(lambda: window.controller.shown.path == run.path)
     assert health.curves.series["score"].y.tolist() == pytest.approx(live, rel=1e-6)
     assert window.controller.shown.losses.series["source"].x.tolist() == list(range(1, 11))

@@ -121,7 +121,7 @@ def test_a_display_that_answers(tmp_path):
     ("words", "told"),
     [
         (["nope.toml"], "nope.toml: it does not exist"),
-        (["evalute"], "Did you mean evaluate?"),
+        (["evalute"], "Did you mean evaluate"),
         (["xyzzy"], "The sub-commands are demo"),
         (["a" * 300 + ".toml"], "too long"),
         (["."], "is a folder"),

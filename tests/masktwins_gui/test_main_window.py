@@ -229,7 +229,7 @@ def test_a_crashed_run_is_offered_when_the_project_opens(make_window, qtbot, pro
     assert window.train.banner.isVisible()
     assert (window.rail.buttons["train"].state, window.rail.buttons["train"].count) == (PageState.ATTENTION, 1)
     window.show_page("data")
-    window.controller.refresh_runs()
+    window.controller.loader.refresh()
     qtbot.waitUntil(lambda: not window.controller.jobs.busy)
     assert window.stack.currentWidget() is window.data  # it is offered once
     window.train.banner.resume.click()
@@ -252,7 +252,7 @@ def test_a_measurement_is_cancelled_when_the_window_closes(open_window, qtbot):
     assert not window.train.start.isEnabled()
     window.close()
     qtbot.waitUntil(lambda: not window.isVisible())
-    assert window._question is None
+    assert window.leaving.question is None
 
 
 def test_starting_at_once(make_window, qtbot, project_file):

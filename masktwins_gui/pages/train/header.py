@@ -49,7 +49,7 @@ class RunHeader(QFrame):
         self.busy.setFixedHeight(4)
         self.resume = push_button("train.header.resume", self.tr("Resume"), "")
         tip = self.tr("Compare the adapted model with the source-only one on the Inspect page")
-        self.inspect = push_button("train.header.inspect", self.tr("Look at the result"), tip)
+        self.inspect = push_button("train.header.inspect", self.tr("Inspect"), tip)
         self.export = push_button(
             "train.header.export", self.tr("Export"), self.tr("Take the weights away on the Export page")
         )

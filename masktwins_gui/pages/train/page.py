@@ -81,8 +81,8 @@ class TrainPage(QWidget):
 
         self.bar = RunBar()
         self.banner = ResumeOffer(runs)
-        self.run_name_note = theme.label("", "error")
-        self.run_name_note.setObjectName("train.run_name.note")
+        self.problem = theme.label("", "error")
+        self.problem.setObjectName("train.problem")
         self.measure_card = MeasureCard()
         self.form = ConfigForm(project, settings.settings("network", "training", "loss"), name="train.form")
         self.form_title = theme.label("", "heading")
@@ -185,7 +185,7 @@ class TrainPage(QWidget):
         self.splitter.setStretchFactor(1, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(12, 12, 12, 8)
-        for widget in (self.bar, self.run_name_note, self.banner, self.measure_card):
+        for widget in (self.bar, self.problem, self.banner, self.measure_card):
             layout.addWidget(widget)
         layout.addWidget(self.splitter, 1)
 
@@ -280,7 +280,8 @@ class TrainPage(QWidget):
         """Show what keeps a run from starting, if anything does."""
         if errors := self.form.errors():
             self.bar.show_settings.setChecked(True)
-            self.message.setText(self.tr("Correct this first: {0}").format("; ".join(errors.values())))
+            self.problem.setText(self.tr("Correct this first: {0}").format("; ".join(errors.values())))
+            self.problem.show()
         return bool(errors)
 
     def _first_step(self) -> None:
@@ -326,8 +327,8 @@ class TrainPage(QWidget):
     def _update(self) -> None:
         blocked, bad_name = self._blocked(), why_not_a_name(self.run_name.text())
         self.bar.set_state(self.state, blocked or bad_name)
-        self.run_name_note.setText(bad_name)
-        self.run_name_note.setVisible(bool(bad_name))
+        self.problem.setText(bad_name)
+        self.problem.setVisible(bool(bad_name))
         if blocked and not self.state.active and self._shown.path is None:
             self.message.setText(blocked)
         elif not blocked and self.message.text() == self.tr("Choose the folders on the Data page first"):
@@ -380,6 +381,7 @@ class TrainPage(QWidget):
     def _on_settings(self) -> None:
         if self.measure_card.estimate is not None and self._project.config != self._measured:
             self.measure_card.mark_stale()
+        self._update()  # a value that was refused has been corrected
 
     def _on_shown(self, path: Path | None) -> None:
         self.runs_panel.show_run(path)

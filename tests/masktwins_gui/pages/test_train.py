@@ -85,7 +85,7 @@ def test_a_value_that_was_refused_keeps_the_run_from_starting(ready, qtbot):
     line.editingFinished.emit()
     with qtbot.assertNotEmitted(ready.start_requested):
         click(qtbot, ready.start)
-    assert "Learning rate: 'fast' is not a number" in ready.message.text()
+    assert "Learning rate: 'fast' is not a number" in ready.problem.text()
     line.setText("1e-4")
     line.editingFinished.emit()
     with qtbot.waitSignal(ready.start_requested):
@@ -187,11 +187,11 @@ def test_a_name_that_is_no_folders_is_explained_and_does_not_start(ready, qtbot,
     assert ready.start.isEnabled()
     ready.run_name.setText(name)
     assert not ready.start.isEnabled()
-    assert ready.run_name_note.isVisible()
-    assert ready.run_name_note.text() == why_not_a_name(name)
+    assert ready.problem.isVisible()
+    assert ready.problem.text() == why_not_a_name(name)
     ready.run_name.setText("dusk")
     assert ready.start.isEnabled()
-    assert not ready.run_name_note.isVisible()
+    assert not ready.problem.isVisible()
 
 
 # Before, during and after a run ---------------------------------------------------------------------
