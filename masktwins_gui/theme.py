@@ -58,8 +58,6 @@ COLOURS = {
         info="#1f66a8", series=("#0072b2", "#9a6200", "#00755a", "#a84a84", "#b84a00", "#646427"),
     ),
 }  # fmt: skip
-GOOD, WARN, INFO, SERIES = "#3fa870", "#d18b1f", "#3d8fd9", COLOURS[Theme.DARK].series  # the curves' alone
-
 SHEET = """
 QWidget[role="title"] {{ font-size: 15pt; font-weight: 600; }}
 QLabel[role="heading"] {{ font-weight: 600; }}
