@@ -174,6 +174,7 @@ class MainWindow(QMainWindow):
 
     def _add(self, name: str, page: Shown) -> Shown:
         self.stack.addWidget(page)
+        theme.retint(page)  # some buttons have got their role after their icon
         self.layout_memory.restore_page(page)
         page.state_changed.connect(self.rail.buttons[name].set_state)
         return page
