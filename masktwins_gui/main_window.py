@@ -222,6 +222,7 @@ class MainWindow(QMainWindow):
         self.rail.settings_button.clicked.connect(self._show_settings)
         self.rail.device.clicked.connect(self._show_settings)
         self.probe.found.connect(self.rail.set_device)
+        self.probe.found.connect(lambda device, _: self.dataset.set_device(device))
         c.state_changed.connect(self._on_run_state)
         c.state_changed.connect(self.status.set_state)
         c.state_changed.connect(lambda state: self.awake.set_active(state.active))
