@@ -97,7 +97,7 @@ class DataPage(QWidget):
         )
         self.cancel_button = push_button("data.cancel", self.tr("Cancel"), self.tr("Stop the check; nothing is lost"))
         self.progress = QProgressBar()
-        self.progress.setObjectName("data.progress")
+        describe(self.progress, "data.progress", self.tr("Progress of the check"))
         self.problems = ProblemsModel(self)
         self.problem_table = plain_table("data.problems", self.tr("Problems"))
         self.problem_table.setModel(self.problems)

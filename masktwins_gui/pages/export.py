@@ -97,6 +97,7 @@ class ExportPage(QWidget):
         self.cancel.setObjectName("export.cancel")
         self.progress = QProgressBar()
         self.progress.setObjectName("export.progress")
+        self.progress.setAccessibleName(self.tr("Progress of the export"))
         self.verdict = theme.label("", "muted")
         self.verdict.setWordWrap(True)
         self.rows = ExportsModel(self)

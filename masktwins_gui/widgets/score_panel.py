@@ -37,6 +37,7 @@ class ScorePanel(QWidget):
         self.cancel.setObjectName("inspect.cancel")
         self.progress = QProgressBar()
         self.progress.setObjectName("inspect.progress")
+        self.progress.setAccessibleName(self.tr("Progress of the measurement"))
         self.no_labels = theme.label(self.tr("Choose target labels on the Data page to measure IoU by class."), "muted")
         self.no_labels.setWordWrap(True)
         layout = QVBoxLayout(self)
