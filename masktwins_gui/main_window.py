@@ -175,6 +175,7 @@ class MainWindow(QMainWindow):
 
     def _add(self, name: str, page: Shown) -> Shown:
         self.stack.addWidget(page)
+        theme.retint(page)  # some buttons have got their role after their icon
         self.layout_memory.restore_page(page)
         page.state_changed.connect(self.rail.buttons[name].set_state)
         return page
@@ -222,6 +223,7 @@ class MainWindow(QMainWindow):
         self.rail.settings_button.clicked.connect(self._show_settings)
         self.rail.device.clicked.connect(self._show_settings)
         self.probe.found.connect(self.rail.set_device)
+        self.probe.found.connect(lambda device, _: self.dataset.set_device(device))
         c.state_changed.connect(self._on_run_state)
         c.state_changed.connect(self.status.set_state)
         c.state_changed.connect(lambda state: self.awake.set_active(state.active))

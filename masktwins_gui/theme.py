@@ -58,7 +58,6 @@ COLOURS = {
         info="#1f66a8", series=("#0072b2", "#9a6200", "#00755a", "#a84a84", "#b84a00", "#646427"),
     ),
 }  # fmt: skip
-GOOD, WARN, INFO, SERIES = "#3fa870", "#d18b1f", "#3d8fd9", COLOURS[Theme.DARK].series  # the curves' alone
 
 SHEET = """
 QWidget[role="title"] {{ font-size: 15pt; font-weight: 600; }}
@@ -131,6 +130,7 @@ QSplitter::handle {{ background: {window}; }}
 QSplitter::handle:hover {{ background: {accent}; }}
 QSplitter::handle:horizontal {{ width: 6px; }}
 QSplitter::handle:vertical {{ height: 6px; }}
+QDialogButtonBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
 QGroupBox {{ font-weight: 600; }}
 QScrollArea {{ border: none; background: transparent; }}
 QScrollArea > QWidget > QWidget {{ background: transparent; }}
@@ -203,24 +203,24 @@ def _palette(colours: Colours) -> QPalette:
 def set_icon(target: QAbstractButton | QAction, name: str) -> None:
     """Give a button or an action one of our icons; `retint` renews it when the theme changes."""
     target.setProperty(ICON_PROPERTY, name)
-    target.setIcon(icon(name, QApplication.palette()))
+    target.setIcon(icon(name, QApplication.palette(), on_accent=target.property("role") == "primary"))
 
 
 def retint(root: QWidget) -> None:
     """Draw every icon below `root` again in the palette's text colour."""
-    palette = QApplication.palette()
     targets: list[QObject] = [*root.findChildren(QAbstractButton), *root.findChildren(QAction)]
     for target in targets:
         name = target.property(ICON_PROPERTY)
         if name and isinstance(target, QAbstractButton | QAction):
-            target.setIcon(icon(name, palette))
+            set_icon(target, name)
 
 
-def icon(name: str, palette: QPalette) -> QIcon:
-    """One of resources/icons in the palette's colours."""
+def icon(name: str, palette: QPalette, *, on_accent: bool = False) -> QIcon:
+    """One of resources/icons in the palette's colours; `on_accent` for a button in the accent's colour."""
     result = QIcon()
+    usual = QPalette.ColorRole.HighlightedText if on_accent else QPalette.ColorRole.WindowText
     states = (
-        (QIcon.Mode.Normal, QIcon.State.Off, QPalette.ColorGroup.Active, QPalette.ColorRole.WindowText),
+        (QIcon.Mode.Normal, QIcon.State.Off, QPalette.ColorGroup.Active, usual),
         (QIcon.Mode.Normal, QIcon.State.On, QPalette.ColorGroup.Active, QPalette.ColorRole.HighlightedText),
         (QIcon.Mode.Disabled, QIcon.State.Off, QPalette.ColorGroup.Disabled, QPalette.ColorRole.WindowText),
     )

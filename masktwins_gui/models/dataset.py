@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
@@ -34,6 +35,7 @@ class Holdings:
     space: LabelSpace | None = None  # of the source labels
     recognition: str = ""
     target_space: LabelSpace | None = None  # how the target labels are read: the same classes
+    missing: frozenset[Path] = frozenset()  # folders that are chosen and do not exist
 
 
 def take_stock(data: DataConfig) -> Holdings:
@@ -50,20 +52,24 @@ def take_stock(data: DataConfig) -> Holdings:
             space, target_space, recognition = spaces.source.space, spaces.target.space, spaces.source.explanation
         except LabelSpaceError as error:
             recognition = str(error)
-    return Holdings(pairs, tuple(problems), space, recognition, target_space)
+    chosen = (data.source_images, data.source_labels, data.target_images, data.target_labels, data.evaluation_images)
+    missing = frozenset(folder for folder in chosen if folder is not None and not folder.is_dir())
+    return Holdings(pairs, tuple(problems), space, recognition, target_space, missing)
 
 
 class DatasetModel(QObject):
     """The newest Holdings and the newest report of the check."""
 
-    changed = Signal()  # the folders were listed anew
+    changed = Signal()  # the folders have been listed
     checked = Signal()
+    device_changed = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.holdings = Holdings()
         self.report: Any = None  # core.checking.check.Report of these very folders, or None
         self.num_errors = 0
+        self.device = ""  # what this computer trains on, such as "cuda"; empty until it is known
         self.suggestions: dict[tuple[int, int], Suggestion] = {}  # of the masks, by (height, width) of the crops
 
     def set_holdings(self, holdings: Holdings) -> None:
@@ -78,6 +84,10 @@ class DatasetModel(QObject):
             self.suggestions[crop_hw] = report.suggestion
         self.num_errors = sum(problem.severity == "error" for problem in report.problems)
         self.checked.emit()
+
+    def set_device(self, device: str) -> None:
+        self.device = device
+        self.device_changed.emit()
 
     def pairs(self, role: str) -> tuple[Pair, ...]:
         return tuple(self.holdings.pairs.get(role, ()))

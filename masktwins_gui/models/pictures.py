@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QImage
+from PySide6.QtGui import QImage, QPainter
 
 from core.configuration.sections import DataConfig, MaskConfig
 from core.dataset.folders import Pair
@@ -32,9 +32,18 @@ def thumbnail(pair: Pair, space: LabelSpace | None, opacity: float) -> QImage:
     picture = np.ascontiguousarray(picture)
     height, width = picture.shape[:2]
     whole = QImage(picture.data, width, height, 3 * width, QImage.Format.Format_RGB888)
-    return whole.scaled(
-        THUMBNAIL, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
-    ).copy()
+    smooth = Qt.TransformationMode.SmoothTransformation
+    return _centred(whole.scaled(THUMBNAIL, Qt.AspectRatioMode.KeepAspectRatio, smooth))
+
+
+def _centred(picture: QImage) -> QImage:
+    """Put a picture into the middle of a thumbnail: a list of items of one size takes it from the first one."""
+    canvas = QImage(THUMBNAIL, QImage.Format.Format_ARGB32_Premultiplied)
+    canvas.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(canvas)
+    painter.drawImage((canvas.width() - picture.width()) // 2, (canvas.height() - picture.height()) // 2, picture)
+    painter.end()
+    return canvas
 
 
 def _label(path: Path, space: LabelSpace) -> np.ndarray | None:

@@ -19,6 +19,12 @@ def preset_changes(name: str) -> dict[str, Any]:
     return {path: settings.get(wanted, path) for path in _paths()}
 
 
+def is_untouched(config: RunConfig) -> bool:
+    """Whether everything that a preset sets stands at its default, as in a new project."""
+    default = RunConfig()
+    return all(settings.get(config, path) == settings.get(default, path) for path in _paths())
+
+
 @cache
 def _paths() -> tuple[str, ...]:
     """The settings that any preset sets to something else than the default."""

@@ -34,13 +34,14 @@ from masktwins_gui.models.services import Handle, Jobs, TaskContext
 from masktwins_gui.models.states import PageState, RunState
 from masktwins_gui.plain_text import plain_tip
 from masktwins_gui.widgets.config_form import ConfigForm
-from masktwins_gui.widgets.controls import push_button
+from masktwins_gui.widgets.controls import describe, push_button
 from masktwins_gui.widgets.domain_card import DomainCard
 from masktwins_gui.widgets.empty_state import EmptyState
 from masktwins_gui.widgets.file_list import FileListDialog
 from masktwins_gui.widgets.folder_field import FolderField, dropped_folders
 from masktwins_gui.widgets.tables import plain_table
 from masktwins_gui.widgets.thumbnails import ThumbnailPanel
+from masktwins_gui.widgets.training_advice import TrainingAdvice
 
 CHECK_DELAY_MS = 400
 
@@ -69,6 +70,7 @@ class DataPage(QWidget):
         self.recognition.setWordWrap(True)
         self.thumbnails = ThumbnailPanel(dataset, jobs)
         self.domains = DomainCard()
+        self.advice = TrainingAdvice(project, dataset)
         self.form = ConfigForm(project, [s for s in settings.settings("data") if s.kind != "path"], name="data.form")
         self.empty = EmptyState(
             "data",
@@ -95,7 +97,7 @@ class DataPage(QWidget):
         )
         self.cancel_button = push_button("data.cancel", self.tr("Cancel"), self.tr("Stop the check; nothing is lost"))
         self.progress = QProgressBar()
-        self.progress.setObjectName("data.progress")
+        describe(self.progress, "data.progress", self.tr("Progress of the check"))
         self.problems = ProblemsModel(self)
         self.problem_table = plain_table("data.problems", self.tr("Problems"))
         self.problem_table.setModel(self.problems)
@@ -126,8 +128,9 @@ class DataPage(QWidget):
 
     def _lay_out(self) -> None:
         self.stack = QStackedWidget()
-        self.stack.addWidget(self.empty)
-        self.stack.addWidget(self._make_tabs())
+        self.content, self.listing = self._make_tabs(), self._make_listing()
+        for widget in (self.empty, self.content, self.listing):
+            self.stack.addWidget(widget)
 
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self.splitter.setObjectName("data.splitter")
@@ -164,6 +167,7 @@ class DataPage(QWidget):
         column.addLayout(check_row)
         column.addWidget(self.problem_table, 1)
         column.addLayout(problem_row)
+        column.addWidget(self.advice)
         self.problem_table.setMinimumHeight(110)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
@@ -171,6 +175,20 @@ class DataPage(QWidget):
         scroll.setWidget(left)
         left.setMinimumWidth(300)
         return scroll
+
+    def _make_listing(self) -> QWidget:
+        bar = QProgressBar()
+        describe(bar, "data.listing", self.tr("Listing the folders"))
+        bar.setRange(0, 0)
+        bar.setTextVisible(False)
+        bar.setFixedWidth(240)
+        widget = QWidget()
+        column = QVBoxLayout(widget)
+        column.addStretch(1)
+        for shown in (theme.label(self.tr("Listing the folders …"), "title"), bar):
+            column.addWidget(shown, 0, Qt.AlignmentFlag.AlignHCenter)
+        column.addStretch(1)
+        return widget
 
     def _make_tabs(self) -> QWidget:
         classes = QWidget()
@@ -228,11 +246,22 @@ class DataPage(QWidget):
             self._take(Holdings())
             return
         data = config.data
+        self._show_listing()
         self._jobs.submit("scan", lambda _: take_stock(data), self._take, self._scan_failed)
+
+    def _show_listing(self) -> None:
+        """Show that the folders are being listed, which takes seconds where they hold thousands of files."""
+        for field in self.fields.values():
+            if field.path is not None:
+                field.set_note(self.tr("listing …"))
+        self.stack.setCurrentWidget(self.listing)
+        self.verdict.setText(self.tr("Listing the folders …"))
+        theme.set_role(self.verdict, "muted")
+        self.state_changed.emit(PageState.RUNNING, 0)
 
     def _take(self, holdings: Holdings) -> None:
         self._dataset.set_holdings(holdings)
-        self.stack.setCurrentIndex(1 if holdings.pairs else 0)
+        self.stack.setCurrentWidget(self.content if holdings.pairs else self.empty)
         self.problems.set_problems(holdings.problems)
         self.classes.set_space(holdings.space)
         self.recognition.setText(holdings.recognition)
@@ -243,8 +272,11 @@ class DataPage(QWidget):
             self._check_timer.start()
 
     def _scan_failed(self, message: str, details: str) -> None:
+        self._take(Holdings())
         self.verdict.setText(message)
+        self.verdict.setToolTip(plain_tip(details))
         theme.set_role(self.verdict, "error")
+        self.state_changed.emit(PageState.ATTENTION, 1)
 
     def _write_notes(self, holdings: Holdings) -> None:
         assert self._data is not None
@@ -253,7 +285,7 @@ class DataPage(QWidget):
             if field.path is None:
                 field.set_note(self.tr("optional") if role in ("target_labels", "evaluation_images") else "")
                 continue
-            if not field.path.is_dir():
+            if field.path in holdings.missing:
                 field.set_note(self.tr("not found"), "error")
                 continue
             note = ""
@@ -318,7 +350,7 @@ class DataPage(QWidget):
     def _check_failed(self, message: str, details: str) -> None:
         self._check = None
         self._set_checking(False)
-        self.verdict.setText(self.tr("The check broke off: {0}").format(message))
+        self.verdict.setText(self.tr("The check has failed: {0}").format(message))
         self.verdict.setToolTip(plain_tip(details))
         theme.set_role(self.verdict, "error")
         self.state_changed.emit(PageState.ATTENTION, 1)

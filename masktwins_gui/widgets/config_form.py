@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from PySide6.QtCore import QSignalBlocker, Qt
-from PySide6.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFormLayout, QLabel, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
 from core.configuration import settings
 from core.configuration.config import RunConfig
@@ -15,6 +15,7 @@ from core.networks.encoders import ENCODERS
 from masktwins_gui import theme
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.relevance import idle_reason
+from masktwins_gui.models.wording import in_titles
 from masktwins_gui.plain_text import plain_tip
 from masktwins_gui.widgets.controls import fold_button
 from masktwins_gui.widgets.editors import Editor, TextEditor, make_editor
@@ -140,6 +141,19 @@ class ConfigForm(QWidget):
         """What is wrong, by setting."""
         return {path: label.text() for path, label in self._errors.items() if label.text()}
 
+    def go_to(self, path: str) -> None:
+        """Show a setting's field and put the focus into it."""
+        if self._settings[path].advanced:
+            self.more.setChecked(True)
+        editor, area = self.editors[path], self.parent()
+        while area is not None and not isinstance(area, QScrollArea):
+            area = area.parent()
+        if isinstance(area, QScrollArea):
+            area.ensureWidgetVisible(editor)
+        editor.setFocus()
+        if isinstance(line := editor.focusProxy(), QLineEdit):
+            line.selectAll()
+
     def _apply(self, path: str) -> None:
         try:
             value = self.editors[path].value()
@@ -147,7 +161,7 @@ class ConfigForm(QWidget):
             self._project.change({path: value})
             self.editors[path].settle()
         except ConfigError as error:
-            self._complain(path, str(error))
+            self._complain(path, in_titles(str(error)))
         except ValueError as error:
             self._complain(path, f"{self._settings[path].title}: {error}")
 

@@ -7,7 +7,7 @@ from PySide6.QtGui import QFontDatabase, QGuiApplication
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QPlainTextEdit, QVBoxLayout, QWidget
 
 from masktwins_gui import theme
-from masktwins_gui.widgets.controls import fold_button, push_button
+from masktwins_gui.widgets.controls import describe, fold_button, push_button
 
 
 class ErrorDialog(QDialog):
@@ -29,7 +29,7 @@ class ErrorDialog(QDialog):
             label.setWordWrap(True)
         self.more = fold_button("error.more", self.tr("Details"), self.tr("Show what the program was doing"))
         self.details = QPlainTextEdit(details)
-        self.details.setObjectName("error.details")
+        describe(self.details, "error.details", self.tr("Details"), self.tr("What the program was doing; for a report"))
         self.details.setReadOnly(True)
         self.details.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self.details.setMinimumHeight(180)

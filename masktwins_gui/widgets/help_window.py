@@ -51,6 +51,8 @@ class HelpWindow(QDialog):
             self.tr("The arrow keys scroll; Tab goes to the links"),
         )
         self.text.setOpenLinks(False)
+        self.text.document().setDocumentMargin(16)
+        self.list.setSpacing(2)
         splitter = QSplitter(Qt.Orientation.Horizontal)
         splitter.setChildrenCollapsible(False)
         splitter.addWidget(self.list)

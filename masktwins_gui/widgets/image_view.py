@@ -66,6 +66,9 @@ class ImageView(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(72, 64)
         self.setAccessibleName(caption)
+        self.setToolTip(
+            self.tr("The wheel, + and − zoom; drag to move the picture; a double click or 0 shows all of it")
+        )
 
     def sizeHint(self) -> QSize:
         return QSize(240, 180)

@@ -45,6 +45,7 @@ class RunHeader(QFrame):
         self.detail.setWordWrap(True)
         self.busy = QProgressBar()
         self.busy.setObjectName("train.busy")
+        self.busy.setAccessibleName(self.tr("What the run is doing"))
         self.busy.setTextVisible(False)
         self.busy.setFixedHeight(4)
         self.resume = push_button("train.header.resume", self.tr("Resume"), "")

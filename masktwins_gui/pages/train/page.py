@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
 )
 
 from core.configuration import settings
+from core.configuration.config import RunConfig
 from core.errors import ConfigError
 from core.events import Estimate, Finished, Measuring, StepDone
 from core.runs.create import why_not_a_name
@@ -28,6 +29,7 @@ from masktwins_gui.models.runs import RunInfo, RunsModel
 from masktwins_gui.models.services import Jobs
 from masktwins_gui.models.shown_run import ShownRun
 from masktwins_gui.models.states import PageState, RunState
+from masktwins_gui.models.wording import in_titles
 from masktwins_gui.pages.train.bar import RunBar
 from masktwins_gui.pages.train.curves import CurveTabs
 from masktwins_gui.pages.train.header import RunHeader
@@ -117,6 +119,7 @@ class TrainPage(QWidget):
         bar.stop_best_pressed.connect(self.stop_best_requested)
         bar.measure.clicked.connect(self._ask_to_measure)
         bar.preset_chosen.connect(self._apply_preset)
+        self._project.changed.connect(self._name_preset)
         bar.run_name.textChanged.connect(self._update)
         bar.show_settings.toggled.connect(lambda on: self._show_left(self.settings_panel, on=on))
         bar.show_runs.toggled.connect(lambda on: self._show_left(self.runs_panel, on=on))
@@ -282,6 +285,7 @@ class TrainPage(QWidget):
             self.bar.show_settings.setChecked(True)
             self.problem.setText(self.tr("Correct this first: {0}").format("; ".join(errors.values())))
             self.problem.show()
+            self.form.go_to(next(iter(errors)))
         return bool(errors)
 
     def _first_step(self) -> None:
@@ -296,10 +300,14 @@ class TrainPage(QWidget):
             self._project.change(preset_changes(name))
             self.message.setText(settings.presets()[name])
         except ConfigError as error:
-            self.message.setText(str(error))
-            blocker = QSignalBlocker(self.preset)
+            self.message.setText(in_titles(str(error)))
+            self._name_preset(self._project.config)
+
+    def _name_preset(self, config: RunConfig) -> None:
+        """Name the preset for as long as the settings are its own: not after undo, or a change of one of them."""
+        name = self.preset.currentData()
+        if name and any(settings.get(config, path) != value for path, value in preset_changes(name).items()):
             self.preset.setCurrentIndex(0)
-            blocker.unblock()
 
     def _reuse_settings(self, run: RunInfo) -> None:
         """Take another run's settings for the next one, all but the folders; it can be undone."""

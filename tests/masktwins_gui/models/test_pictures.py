@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from core.configuration.sections import DataConfig, MaskConfig
-from core.dataset.folders import scan
+from core.dataset.folders import Pair, scan
 from core.dataset.reading import ReadError
 from core.loading.cropping import cut
 from core.method.masks import draw_keep_masks
@@ -92,3 +93,13 @@ def test_stock_is_taken_without_raising(small_data, tmp_path, qapp):
     assert any("gone" in problem.message for problem in gone.problems)
     dataset.set_holdings(gone)
     assert not dataset.complete
+
+
+@pytest.mark.parametrize("size", [(96, 128), (128, 96), (30, 400), (400, 30)])
+def test_every_thumbnail_has_one_size_and_shows_the_whole_image(tmp_path, size):
+    Image.fromarray(np.full((*size, 3), 200, np.uint8)).save(tmp_path / "a.png")
+    made = thumbnail(Pair(tmp_path / "a.png", None, "a"), None, 0.0)
+    assert made.size() == THUMBNAIL
+    rows = [y for y in range(made.height()) if any(made.pixelColor(x, y).alpha() for x in range(made.width()))]
+    columns = [x for x in range(made.width()) if any(made.pixelColor(x, y).alpha() for y in range(made.height()))]
+    assert len(columns) / len(rows) == pytest.approx(size[1] / size[0], rel=0.15)

@@ -1,4 +1,5 @@
 import shutil
+import threading
 
 import pytest
 from PySide6.QtCore import Qt
@@ -7,6 +8,7 @@ from core.configuration.sections import DataConfig
 from masktwins_gui.models.dataset import DatasetModel
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.states import PageState, RunState
+from masktwins_gui.pages import data as data_module
 from masktwins_gui.pages.data import DataPage
 from masktwins_gui.widgets.file_list import FileListDialog
 from masktwins_gui.workers.jobs import JobPool
@@ -141,3 +143,48 @@ def test_the_folders_are_fixed_while_a_run_trains(page):
     page.set_run_state(RunState.IDLE)
     assert page.fields["source_images"].isEnabled()
     assert page.form.editors["data.flip"].isEnabled()
+
+
+def test_listing_is_shown_while_it_takes_its_time(page, qtbot, small_data, monkeypatch):
+    released = threading.Event()
+    listing = data_module.take_stock
+    monkeypatch.setattr(data_module, "take_stock", lambda data: released.wait(60) and listing(data))
+    page._project.change({f"data.{name}": value for name, value in small_data.data})
+    qtbot.waitUntil(lambda: page.stack.currentWidget() is page.listing)
+    assert not page.empty.isVisible()
+    assert page.verdict.text() == "Listing the folders …"
+    assert page.fields["source_images"].note.text() == "listing …"
+    assert page.states[-1][0] is PageState.RUNNING
+    released.set()
+    qtbot.waitUntil(lambda: page.stack.currentWidget() is page.content)
+    assert page.fields["source_images"].note.text() == "6 images"
+
+
+def test_listing_that_fails_is_said(page, qtbot, small_data, monkeypatch):
+    def fail(data):
+        raise OSError("the drive is gone")
+
+    monkeypatch.setattr(data_module, "take_stock", fail)
+    page._project.change({"data.source_images": small_data.data.source_images})
+    qtbot.waitUntil(lambda: page.verdict.text() == "the drive is gone")
+    assert page.stack.currentWidget() is page.empty
+    assert page.states[-1][0] is PageState.ATTENTION
+
+
+def test_a_new_project_is_offered_settings_that_fit(page, qtbot, small_data):
+    page._project.change({f"data.{name}": value for name, value in small_data.data})
+    checked(qtbot, page)
+    assert not page.advice.isVisible()  # the device is not known yet
+    page._dataset.set_device("cpu")
+    assert page.advice.isVisible()
+    assert "crop 64 px" in page.advice.heading.text()
+    assert "the shorter side of the images is 64 px" in page.advice.reason.text()
+    qtbot.mouseClick(page.advice.apply, Qt.MouseButton.LeftButton)
+    config = page._project.config
+    assert (config.training.crop_size, config.training.batch_size, config.mask.block_size) == (64, 8, 4)
+    assert not page.advice.isVisible()
+    page._project.undo()
+    assert page._project.config.training.crop_size == 512
+    assert page.advice.isVisible()
+    page._project.change({"training.steps": 77})  # whoever has chosen needs no suggestion
+    assert not page.advice.isVisible()

@@ -368,3 +368,34 @@ def test_curves_are_saved_off_the_gui_thread(finished, tmp_path, monkeypatch):
         action.trigger()
     assert "total,2,0,1," in (tmp_path / "curves.csv").read_text()
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_preset_is_named_only_while_its_settings_stand(page, small_data):
+    index = page.preset.findData("quick")
+    page.preset.setCurrentIndex(index)
+    page.preset.activated.emit(index)
+    assert page.preset.currentData() == "quick"
+    page._project.change({"training.seed": 5})  # no preset speaks of it
+    assert page.preset.currentData() == "quick"
+    page._project.undo()
+    page._project.undo()
+    assert page.preset.currentIndex() == 0
+    page._project.redo()
+    page.preset.setCurrentIndex(index)
+    page._project.change({"training.steps": 7})
+    assert page.preset.currentIndex() == 0
+
+
+def test_start_goes_to_the_field_that_was_refused(ready, qtbot):
+    editor = ready.form.editors["training.steps"]
+    click(qtbot, ready.form.more)
+    refused = ready.form.editors["training.pseudo_label_threshold"]
+    refused.line.setText("1.5")
+    refused.line.editingFinished.emit()
+    editor.setFocus()
+    click(qtbot, ready.start)
+    assert ready.focusWidget() is refused.line
+    assert refused.line.selectedText() == "1.5"
+    assert "Confidence threshold" in ready.message.text()
+    assert "from 0" in ready.message.text()
+    assert "training." not in ready.message.text()

@@ -62,11 +62,11 @@ def test_typing_changes_the_project(form, project, qtbot):
     ("path", "text", "words"),
     [
         ("training.learning_rate", "fast", "not a number"),
-        ("training.learning_rate", "-1", "training.learning_rate"),
-        ("mask.ratio", "1.5", "mask.ratio"),
+        ("training.learning_rate", "-1", "“Learning rate”"),
+        ("mask.ratio", "1.5", "“Mask ratio”"),
         ("training.crop_size", "12 x 13 x 14", "512"),
-        ("training.crop_size", "32", "block_size 64 is larger than the crop"),
-        ("training.device", "tpu", "training.device"),
+        ("training.crop_size", "32", "“Block size” 64 is larger than the crop"),
+        ("training.device", "tpu", "“Device”"),
     ],
 )
 def test_a_value_that_cannot_be_is_said_below_its_field(form, project, qtbot, path, text, words):
