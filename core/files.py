@@ -21,15 +21,25 @@ def fsync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def write_atomic(path: Path, text: str) -> None:
-    """Replace a text file so that a reader, or a crash, sees the old or the new one, never a part."""
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Replace a file so that a reader, or a crash, sees the old or the new one, never a part. Text becomes UTF-8."""
     beside = path.with_name(f".{path.name}.tmp")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(text)
+    with beside.open("wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
     fsync_folder(path.parent)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename what is damaged to NAME.damaged (NAME.damaged-2 …), so that it is in nobody's way and not lost."""
+    number, aside = 1, path.with_name(f"{path.name}.damaged")
+    while os.path.lexists(aside):
+        number += 1
+        aside = path.with_name(f"{path.name}.damaged-{number}")
+    path.rename(aside)
+    return aside
 
 
 def now() -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
-from core.errors import ConfigError, RunError
+from core.errors import ConfigError
 from core.runs.folder import RunFolder
 from masktwins_gui.plain_text import plain_tip
 
@@ -68,21 +68,12 @@ def read_run(path: Path) -> RunInfo | None:
         updated=str(status.get("updated", "")),
         checkpoints=tuple((ref.path.name, ref.step) for ref in checkpoints if not ref.is_source),
         has_source=any(ref.is_source for ref in checkpoints),
-        crashed=state in ("running", "paused") and not is_held(folder),
+        crashed=state in ("running", "paused") and not folder.is_held(),
         best=status.get("best_checkpoint"),
         scores=dict(status.get("scores") or {}),
         source_steps=config.training.source_steps,
         verdict=str((status.get("result") or {}).get("verdict") or ""),
     )
-
-
-def is_held(folder: RunFolder) -> bool:
-    """Whether a process trains this run."""
-    try:
-        with folder.lock():
-            return False
-    except (RunError, OSError):
-        return True
 
 
 class RunsModel(QAbstractListModel):
