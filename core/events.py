@@ -36,6 +36,15 @@ class Preparing:
 
 
 @dataclass(frozen=True)
+class Measuring:
+    """Progress of something that takes a while between two steps, in words: `done` of `total` images or passes."""
+
+    message: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class RunStarted:
     run: Path
     source_steps: int
@@ -112,10 +121,11 @@ class HealthMeasured:
 
 @dataclass(frozen=True)
 class PreviewReady:
-    """The canary frames as pictures: per frame, RGB uint8 (H, W, 3) by view name, in the order they are shown.
+    """The preview frames as pictures: per frame, RGB uint8 (H, W, 3) by view name, in the order they are shown.
 
-    View names: target, pseudo_label, confidence, twin_a, twin_b, disagreement, prediction_a, prediction_b, ground_truth
-    (absent without target labels).
+    View names: target; pseudo_label and confidence (what the training uses); student and teacher (their predictions on the
+    clean image; teacher is absent in the source-only steps); twin_a, prediction_a, twin_b, prediction_b, disagreement (as far
+    as the masks have them); ground_truth (absent without target labels). Previews on disk: `core.runs.previews`.
     """
 
     step: int
@@ -166,6 +176,7 @@ class Finished:
 
 Event = (
     Preparing
+    | Measuring
     | RunStarted
     | PhaseStarted
     | StepDone

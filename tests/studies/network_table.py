@@ -125,7 +125,7 @@ def measured() -> dict[str, str]:
             }
             config = with_changes(RunConfig(data=data), {**base, **network})
             run = create_run(config, Path(folder) / f"run-{index}")
-            times[row.name] = f"{seconds_per_step(Session(config, run, list_run(run), None)):.2f}"
+            times[row.name] = f"{seconds_per_step(Session(config, list_run(run))):.2f}"
             print(row.name, times[row.name], file=sys.stderr)
     return times
 

@@ -142,8 +142,12 @@ def test_health_is_measured_at_each_evaluation_and_picks_the_checkpoint_without_
 
 @pytest.mark.parametrize("collapsed", [True, False])
 def test_a_source_only_model_that_has_collapsed_is_warned_of_before_adapting(make_run, monkeypatch, collapsed):
-    measure = judging.measure_health
-    monkeypatch.setattr(judging, "measure_health", lambda *a, **k: replace(measure(*a, **k), collapsed=collapsed))
+    steps = judging.health_steps
+
+    def measured(*arguments, **options):
+        return replace((yield from steps(*arguments, **options)), collapsed=collapsed)
+
+    monkeypatch.setattr(judging, "health_steps", measured)
     events = train(make_run())
     warned = [i for i, event in enumerate(events) if isinstance(event, Warned) and "source-only steps" in event.message]
     assert len(warned) == collapsed

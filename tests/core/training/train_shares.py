@@ -18,7 +18,7 @@ from core.networks.families import described
 from core.networks.segmenter import Head, Segmenter
 from core.pixels import Normalisation
 from core.runs.folder import RunFolder
-from core.training import session
+from core.training import building
 from core.training.distributed import SOLO, processes
 from core.training.loop import adapt
 
@@ -47,8 +47,8 @@ def build(network, num_classes):
 
 
 def main():
-    session.build = build
-    session.build_empty = lambda description, num_classes, normalisation: build(None, num_classes)
+    building.build = build
+    building.build_empty = lambda description, num_classes, normalisation: build(None, num_classes)
     stop_at = int(sys.argv[2]) if len(sys.argv) > 2 else None
     control = RunControl()
     with processes() if "WORLD_SIZE" in os.environ else nullcontext(SOLO) as group:
