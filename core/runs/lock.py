@@ -87,6 +87,8 @@ def is_held(folder: Path) -> bool:
 
 def _take(folder: Path, me: Holder) -> tuple[Callable[[], None], str]:
     """(release, a sentence for the user)."""
+    if not folder.is_dir():  # the lock would make it
+        raise RunError(f"The run folder {folder} does not exist. Check the path, or whether its drive is available.")
     note = _set_aside_what_is_no_lock(folder)
     lock = FileLock(folder / LOCK_FILE)
     try:

@@ -13,7 +13,7 @@ from core.errors import RunError
 from core.evaluation import scoring
 from core.evaluation.predictor import Predictor
 from core.events import CheckpointSaved, Evaluated, HealthMeasured, Model, Preparing, StepDone, Warned
-from core.training import judging, session
+from core.training import judging
 from core.training.device import why_not_compiled
 from core.training.loop import adapt
 from tests.core.tiny import final_weights, train
@@ -176,7 +176,7 @@ def test_a_run_is_evaluated_in_its_precision_with_each_image_read_once_for_all_m
             super().__init__(*args, **kwargs)
             made.append(kwargs["precision"])
 
-    monkeypatch.setattr(session, "Predictor", Watched)
+    monkeypatch.setattr(judging, "Predictor", Watched)
     monkeypatch.setattr(scoring, "read_image", lambda path: opened.append(path) or read(path))
     events = train(run)
     evaluated = [event.model for event in events if isinstance(event, Evaluated)]
