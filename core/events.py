@@ -139,10 +139,11 @@ class HealthMeasured:
 
 @dataclass(frozen=True)
 class PreviewReady:
-    """The canary frames as pictures: per frame, RGB uint8 (H, W, 3) by view name, in the order they are shown.
+    """The preview frames as pictures: per frame, RGB uint8 (H, W, 3) by view name, in the order they are shown.
 
-    View names: target, pseudo_label, confidence, twin_a, twin_b, disagreement, prediction_a, prediction_b, ground_truth
-    (absent without target labels).
+    View names: target; pseudo_label and confidence (what the training uses); student and teacher (their predictions on the
+    clean image; teacher is absent in the source-only steps); twin_a, prediction_a, twin_b, prediction_b, disagreement (as far
+    as the masks have them); ground_truth (absent without target labels). Previews on disk: `core.runs.previews`.
     """
 
     step: int

@@ -24,23 +24,20 @@ def fsync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def write_atomic(path: Path, text: str) -> None:
-    """Replace a text file so that a reader, or a crash, sees the old or the new one, never a part.
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Replace a file so that a reader, or a crash, sees the old or the new one, never a part. Text becomes UTF-8.
 
     Raises:
         OSError: nothing was replaced; it names the file.
     """
-    beside = path.with_name(f".{path.name}.tmp")
+    partial = path.with_name(f".{path.name}.tmp")
     try:
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        write_durably(partial, content.encode() if isinstance(content, str) else content)
+        partial.replace(path)
         fsync_folder(path.parent)
     except OSError as error:
         with suppress(OSError):
-            beside.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
         error.filename, error.filename2 = str(path), None
         raise
 
@@ -51,6 +48,16 @@ def write_durably(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def set_aside(path: Path) -> Path:
+    """Rename what is damaged to NAME.damaged (NAME.damaged-2 …), so that it is in nobody's way and not lost."""
+    number, aside = 1, path.with_name(f"{path.name}.damaged")
+    while os.path.lexists(aside):
+        number += 1
+        aside = path.with_name(f"{path.name}.damaged-{number}")
+    path.rename(aside)
+    return aside
 
 
 def now() -> str:

@@ -148,7 +148,7 @@ def _session(case: Case, data: DataConfig, device: str, folder: Path, further: d
     }  # fmt: skip
     config = with_changes(RunConfig(data=data), {**base, **case.changes, **further})
     run = create_run(config, Path(mkdtemp(dir=folder)) / "run")
-    session = Session(config, run, list_run(run), None)
+    session = Session(config, list_run(run))
     session.begin_adaptation()
     return session
 

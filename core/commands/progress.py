@@ -9,7 +9,7 @@ from typing import Self
 
 from tqdm import tqdm
 
-from core.events import Evaluated, Event, Finished, HealthMeasured, Preparing, RunStarted, StepDone, Warned
+from core.events import Evaluated, Event, Finished, HealthMeasured, Measuring, Preparing, RunStarted, StepDone, Warned
 
 
 @contextmanager
@@ -64,6 +64,8 @@ class TrainingBar:
                 self._shown.update(event.step - self._shown.n)
                 losses = {key: f"{value:.3f}" for key, value in event.losses.items()}
                 self._shown.set_postfix({"phase": event.phase.value, **losses})
+            case Measuring(message, done, total) if self._shown is not None:
+                self._shown.set_postfix_str(f"{message} {done}/{total}")
             case Evaluated():
                 text = f"{prefix}step {event.step}: {event.model.value} mIoU {event.scores.miou:.1f}"
                 tqdm.write(text, file=_stderr())

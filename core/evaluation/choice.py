@@ -1,10 +1,14 @@
-"""Choosing among a run's checkpoints without labels, and saying whether adaptation helped. Importable without torch."""
+"""Which checkpoint of a run is the best, and whether adaptation helped. Importable without torch.
+
+The best checkpoint is the one whose teacher has the highest mIoU on labelled target images or, where none is labelled, the
+highest label-free score. The source-only model takes part. The engine (`core.training.record`) decides by this module.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,16 +49,34 @@ def score(health: Health) -> float:
     return score_of(asdict(health))
 
 
+@dataclass(frozen=True)
+class Best:
+    """The best checkpoint so far."""
+
+    checkpoint: str  # name of its folder
+    worth: float
+
+
+def worth(miou: float, health_score: float) -> float:
+    """Rank a model: its mIoU on the labelled target images in percent, or where that is NaN its label-free score."""
+    return health_score if math.isnan(miou) else miou
+
+
+def is_better(worth: float, best: float | None) -> bool:
+    """Whether a model of this worth replaces the best one (None: there is none yet). Of equal ones the first stays."""
+    return not math.isnan(worth) and (best is None or worth > best)
+
+
 def choose_checkpoint(rows: Sequence[Mapping[str, str]]) -> Mapping[str, str] | None:
-    """Choose among the rows of metrics.csv the one with the best score; of equal ones the latest.
+    """Choose among the rows of metrics.csv the one with the best label-free score; of equal ones the first.
 
     Rows without health are passed over; None if all are. The row at the end of the source-only steps takes part: it stands
     for the checkpoint source-N. Which checkpoints are still on disk is for the caller to know.
     """
-    best, best_score = None, -math.inf
+    best, best_score = None, None
     for row in rows:
         found = score_of(values_of(row))
-        if found >= best_score:  # never true of NaN
+        if is_better(found, best_score):
             best, best_score = row, found
     return best
 

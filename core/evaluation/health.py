@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import groupby
 
@@ -21,6 +21,7 @@ from core.configuration.choices import MaskStrategy, Precision
 from core.configuration.sections import MaskConfig
 from core.dataset.folders import Pair
 from core.dataset.reading import ReadError, read_image, read_label
+from core.evaluation.footprint import most_pixels
 from core.evaluation.predictor import PredictionError, Predictor
 from core.labels import LabelSpace
 from core.loading.random import generator
@@ -29,7 +30,7 @@ from core.method.masks import draw_keep_masks
 from core.networks.segmenter import Segmenter, resize
 from core.pixels import evenly_spaced, shrunk
 
-LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 NUM_IMAGES = 16  # the same at every measurement, so that few suffice; one costs 5.6 passes over them
 NUM_LABELS = 64
@@ -99,7 +100,7 @@ def readable(pairs: Sequence[Pair], number: int) -> Iterator[np.ndarray]:
         try:
             yield read_image(pair.image)
         except (ReadError, OSError) as error:
-            LOG.warning("passed over: %s", error)
+            logger.warning("passed over: %s", error)
 
 
 def label_shares(pairs: Sequence[Pair], space: LabelSpace) -> tuple[float, ...] | None:
@@ -110,7 +111,7 @@ def label_shares(pairs: Sequence[Pair], space: LabelSpace) -> tuple[float, ...] 
         try:
             counts += np.bincount(read_label(pair.label, space).ravel(), minlength=256)
         except (ReadError, OSError) as error:
-            LOG.warning("left out of the class shares: %s", error)
+            logger.warning("left out of the class shares: %s", error)
     classes = counts[: space.num_classes]
     return tuple((classes / classes.sum()).tolist()) if classes.any() else None
 
@@ -118,7 +119,7 @@ def label_shares(pairs: Sequence[Pair], space: LabelSpace) -> tuple[float, ...] 
 # Measuring -------------------------------------------------------------------------------------
 
 
-def measure_health(
+def health_steps(
     student: Segmenter,
     teacher: Segmenter | None,
     images: Sequence[np.ndarray],
@@ -130,11 +131,13 @@ def measure_health(
     device: torch.device | str = "cpu",
     precision: Precision = Precision.FP32,
     seed: int = 0,
-) -> Health:
+) -> Generator[tuple[int, int], None, Health]:
     """Measure a student and its teacher on images (`choose`), always the same ones with the same masks in a run.
 
     The twins are complementary halves of the image with blocks of the configured size, whatever the training's strategy, so
     that runs with other masks, and changes while a run trains, can be compared.
+
+    As many images go through the network at once as memory allows. Where not even one fits, it is shrunk.
 
     Args:
         teacher: None (source-only phase) lets the student play both roles.
@@ -144,6 +147,12 @@ def measure_health(
             measured against it: it is what adaptation is to correct.
         seed: of the masks.
 
+    Yields:
+        (images done, images in all) after each batch.
+
+    Returns:
+        The health.
+
     Raises:
         ValueError: no images.
         PredictionError: the device's memory does not suffice.
@@ -152,22 +161,35 @@ def measure_health(
         raise ValueError("the health of a model needs at least one readable target image")
     trainee = Predictor(student, device, precision=precision)
     judge = trainee if teacher is None else Predictor(teacher, device, precision=precision)
+    most = most_pixels(judge)
+    images = [_within(image, most) for image in images]
     rows: list[tuple[Tensor, int]] = []
-    with torch.no_grad():
-        for first, batch in _batches(images, student.num_classes):
-            height, width = batch[0].shape[:2]
-            keep = np.concatenate([_keep_mask(mask, height, width, seed, first + i) for i in range(len(batch))])
+    for first, batch in _batches(images, student.num_classes, most):
+        height, width = batch[0].shape[:2]
+        keep = np.concatenate([_keep_mask(mask, height, width, seed, first + i) for i in range(len(batch))])
+        with torch.no_grad():
             rows += _measure_within_memory(trainee, judge, batch, keep, threshold)
+        yield first + len(batch), len(images)
     table = torch.stack([row for row, _ in rows]).cpu().double().numpy()  # the only wait for the device
     means = np.average(table, axis=0, weights=[pixels for _, pixels in rows])
     return _health(means, student.num_classes, reference_shares, source_shares)
 
 
-def _batches(images: Sequence[np.ndarray], num_classes: int) -> Iterator[tuple[int, Sequence[np.ndarray]]]:
+def _within(image: np.ndarray, most_pixels: int) -> np.ndarray:
+    """The image, or where it has more pixels a smaller one of the same shape."""
+    height, width = image.shape[:2]
+    scale = math.sqrt(most_pixels / (height * width))
+    return image if scale >= 1 else shrunk(image, max(1, int(max(height, width) * scale)))
+
+
+def _batches(
+    images: Sequence[np.ndarray], num_classes: int, most_pixels: int
+) -> Iterator[tuple[int, Sequence[np.ndarray]]]:
     """(index of the first, images) for neighbours of one size, as many as memory allows."""
     first = 0
     for (height, width, _), group in groupby(images, key=lambda image: image.shape):
-        same, most = list(group), max(1, BATCH_VALUES // (num_classes * height * width))
+        same = list(group)
+        most = max(1, min(BATCH_VALUES // (num_classes * height * width), most_pixels // (height * width)))
         for start in range(0, len(same), most):
             yield first + start, same[start : start + most]
         first += len(same)

@@ -25,7 +25,7 @@ from core.files import fsync_folder
 from core.labels import LabelSpace, space_to_toml
 from core.loading.prefetch import Prefetcher, default_threads
 
-LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 CALL_EVERY = 50  # labels between two calls of the progress
@@ -70,7 +70,7 @@ def class_counts(
 
 
 def _report(pair: Pair, error: ReadError, on_problem: Callable[[Warned], None] | None) -> None:
-    LOG.warning("label not counted: %s", error)
+    logger.warning("label not counted: %s", error)
     if on_problem is not None:
         message = f"A source label is left out of the count of the classes: {error}"
         on_problem(Warned("bad_image", message, pair.label))
@@ -133,4 +133,4 @@ def _store(path: Path, key: str, counts: np.ndarray) -> None:
         beside.replace(path)
         fsync_folder(path.parent)
     except OSError as error:
-        LOG.warning("%s cannot be written (%s); a resumed run counts the classes again.", path, error)
+        logger.warning("%s cannot be written (%s); a resumed run counts the classes again.", path, error)

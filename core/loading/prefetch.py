@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import islice
 from types import TracebackType
 from typing import Generic, Self, TypeVar
+
+PATIENCE_S = 5.0  # for the threads, when it is closed
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -55,11 +57,26 @@ class Prefetcher(Generic[Item, Result]):
         self.close()
 
     def close(self) -> None:
-        """Drop the waiting results and join the threads. May be called again."""
+        """Drop the waiting results and join the threads. May be called again.
+
+        A thread that hangs for long, in a read from a drive that does not answer, is left behind.
+        """
         self._items = iter(())
+        running = [future for future in self._pending if not future.cancel()]
         self._pending.clear()
         if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            hanging = wait(running, PATIENCE_S).not_done
+            self._pool.shutdown(wait=not hanging, cancel_futures=True)
+
+    def ready(self, seconds: float) -> bool:
+        """Wait at most so long for the next result. Return whether it can be taken, or its error raised, at once.
+
+        Always true without threads.
+        """
+        if self._pool is None:
+            return True
+        self._refill(self._pool)
+        return not self._pending or bool(wait([self._pending[0]], seconds).done)
 
     def __iter__(self) -> Iterator[Result]:
         return self

@@ -9,7 +9,7 @@ k // n, whose permutation is drawn from (seed, epoch, camera). Source and target
 
 A pair that cannot be read, or whose image and label differ in size, is reported once, left out, and replaced by another
 one, drawn from (seed, position, camera). One whose files cannot be opened, as on a network drive that is away for a moment,
-is tried again after a while; when all of a camera are, they are waited for.
+is tried again after a while; when all of a camera are, they are waited for, with a warning.
 """
 
 from __future__ import annotations
@@ -39,10 +39,15 @@ from core.loading.cropping import Crop, cut
 from core.loading.random import generator
 from core.loading.rare_classes import MAX_REDRAWS, RareClasses, Wish
 
-LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 TRY_AGAIN_S = 10.0  # after which a file that could not be opened is tried again
 PATIENCE_S = 60.0  # for which images are waited for when none of a camera can be opened
+LOOK_S = 0.2  # between two looks at whether the wait shall end
+
+
+class LoadingStopped(Exception):  # noqa: N818 - not an error
+    """The wait for images that cannot be opened was ended by a stop."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ class BatchSource:
         training: TrainingConfig,
         on_problem: Callable[[Warned], None],
         counts: np.ndarray | None = None,
+        stopping: Callable[[], bool] = lambda: False,
         *,
         pinned: bool = False,
     ) -> None:
@@ -81,6 +87,7 @@ class BatchSource:
 
         Args:
             counts: pixels of each class (num_source, C) by `core.loading.counting`; rare-class sampling needs them.
+            stopping: whether to give up waiting for images that cannot be opened; any thread may call it.
             pinned: make batches in page-locked memory, which a CUDA device reads without making the host wait. torch
                 keeps such memory and uses it again for later batches.
         """
@@ -93,8 +100,8 @@ class BatchSource:
         self._crop_hw = training.crop_hw
         self._pinned = pinned
         self._source_size, self._target_size = training.batch_size, training.target_batch
-        self._source = _Camera("source", source, space, data, training, on_problem, rare)
-        self._target = _Camera("target", target, None, data, training, on_problem)
+        self._source = _Camera("source", source, space, data, training, on_problem, stopping, rare)
+        self._target = _Camera("target", target, None, data, training, on_problem, stopping)
 
     def batch(self, t: int, *, with_target: bool = True, shard: tuple[int, int] = (0, 1)) -> Batch:
         """Make batch `t` >= 0, or one process's share of it.
@@ -106,6 +113,7 @@ class BatchSource:
 
         Raises:
             RunError: no image of a camera can be read.
+            LoadingStopped: a stop came while images were waited for.
         """
         source = list(self._source.crops(t, self._source_size, share(self._source_size, *shard)))
         wanted = share(self._target_size, *shard) if with_target else range(0)
@@ -165,8 +173,10 @@ class _Camera:
         data: DataConfig,
         training: TrainingConfig,
         on_problem: Callable[[Warned], None],
+        stopping: Callable[[], bool],
         rare: RareClasses | None = None,
     ) -> None:
+        self._stopping = stopping
         self._name = name
         self._pairs = tuple(pairs)
         self._space = space
@@ -178,7 +188,8 @@ class _Camera:
         self._bad: dict[int, str] = {}  # index of the pair: the reason
         self._has_unknown = False
         self._away: dict[int, float] = {}  # index of a pair that cannot be opened: when to try again (time.monotonic)
-        self._lock = threading.Lock()  # guards _bad, so that a file is reported once
+        self._waiting = False  # for images, none of which can be opened
+        self._lock = threading.Lock()  # guards _bad and _waiting, so that each is reported once
         self._epoch_order = lru_cache(maxsize=4)(self._draw_epoch_order)
 
     def crops(self, t: int, num: int, wanted: range) -> Iterator[Crop]:
@@ -229,21 +240,39 @@ class _Camera:
                 if index in self._bad and time.monotonic() < self._away.get(index, math.inf):
                     continue
                 try:
-                    return self._read(self._pairs[index])
+                    found = self._read(self._pairs[index])
                 except UnreachableError as error:
+                    if self._stopping():
+                        raise LoadingStopped from error
                     self._away[index] = time.monotonic() + TRY_AGAIN_S
                     self._report(index, error)
                 except (ReadError, _MismatchError, OSError) as error:
                     self._away.pop(index, None)
                     self._report(index, error)
+                else:
+                    self._waiting = False
+                    return found
             if not self._away or time.monotonic() > until:
                 break
-            LOG.warning("no %s image can be opened: waiting for them", self._name)
-            time.sleep(TRY_AGAIN_S)
+            self._wait()
         raise RunError(
             f"None of the {len(self._pairs)} {self._name} images can be used, the first because: "
             f"{next(iter(self._bad.values()))} Check the folders (`masktwins check` lists every problem)."
         )
+
+    def _wait(self) -> None:
+        """Wait until unreachable images can be tried again. Raises LoadingStopped."""
+        message = f"No {self._name} image can be opened. Waiting for the drive, up to {PATIENCE_S:.0f} s."
+        logger.warning("%s", message)
+        with self._lock:
+            if not self._waiting:
+                self._on_problem(Warned("waiting", message))
+            self._waiting = True
+        until = time.monotonic() + TRY_AGAIN_S
+        while time.monotonic() < until:
+            if self._stopping():
+                raise LoadingStopped
+            time.sleep(min(LOOK_S, TRY_AGAIN_S))
 
     def _read(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
         """The image (H, W, 3) and its label (H, W); without labels zeros, and IGNORE on the margins."""
@@ -266,7 +295,7 @@ class _Camera:
             if index in self._bad:
                 return
             self._bad[index] = str(error)
-        LOG.warning("%s image left out: %s", self._name, error)
+        logger.warning("%s image left out: %s", self._name, error)
         message = f"A {self._name} image is left out of the training: {error}"
         self._on_problem(Warned("bad_image", message, self._pairs[index].image))
 

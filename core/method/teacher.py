@@ -25,8 +25,8 @@ class Teacher:
     """Hold φ, an exponential moving average of the student θ that never gets a gradient.
 
     `statistics` decides how its batch norm normalises:
-        batch: by the statistics of the batch (train mode with dropout and drop path off, as released). `settling`
-            estimates the running statistics that it is measured and exported with.
+        batch: by the statistics of the batch (train mode with dropout and drop path off, as released). `estimating_statistics`
+            gives it the running statistics that it is measured and exported with.
         averaged: in evaluation mode, by the student's running statistics, averaged like the weights.
         own: in evaluation mode, by running statistics of the unmasked target images, updated before they are used.
     """
@@ -74,8 +74,13 @@ class Teacher:
                 hook.remove()
             self.network.eval()
 
+    @property
+    def has_precise_statistics(self) -> bool:
+        """Whether its running statistics are fit to be measured with; else `estimating_statistics` makes them so."""
+        return self.statistics is not TeacherStatistics.BATCH or not self._norms
+
     @contextmanager
-    def settling(self, student: nn.Module, share: float) -> Iterator[None]:
+    def estimating_statistics(self, student: nn.Module, share: float) -> Iterator[None]:
         """Estimate the running statistics that the teacher is measured and exported with. Does nothing but for `batch`.
 
         Show the network whole target images inside this context. At its end, each batch norm gets a mix of the statistics
@@ -88,7 +93,7 @@ class Teacher:
         corruptions by covariate shift adaptation, 2020, section 2). Inside the context each batch norm normalises by the
         batch's own statistics, as in labelling. After an error nothing has changed.
         """
-        if self.statistics is not TeacherStatistics.BATCH:
+        if self.has_precise_statistics:
             yield
             return
         before = [[running.clone() for running in _running(norm)] for norm in self._norms]

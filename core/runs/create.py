@@ -14,10 +14,11 @@ from core.errors import RunError, reason
 from core.files import write_atomic
 from core.labels import LabelSpaceError, load_space, space_to_toml
 from core.runs.folder import LABEL_SPACE_FILE, TARGET_LABEL_SPACE_FILE, RunFolder
+from core.runs.lock import HOLDER_FILE, LOCK_FILE
 
 OWN_FILES = (
     "run.toml", "changes.jsonl", "status.json", "metrics.csv", "log.txt", "label_space.toml", "target_label_space.toml",
-    "class_counts.npz", "notes.json", ".lock",
+    "class_counts.npz", "notes.json", LOCK_FILE, HOLDER_FILE,
 )  # fmt: skip
 LONGEST_NAME = 100  # characters
 RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\..*)?$", re.IGNORECASE)  # by Windows

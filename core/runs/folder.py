@@ -5,9 +5,7 @@ Every replacement of a file is atomic (written beside, flushed to the disk, rena
 
 from __future__ import annotations
 
-import csv
 import json
-import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,14 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from core.configuration import settings
 from core.configuration.config import RunConfig
 from core.errors import RunError, reason
-from core.files import now, read_json, read_text, write_atomic
-
-LOG = logging.getLogger(__name__)
+from core.files import now, read_text, write_atomic
+from core.runs.lock import hold, is_held
 
 LABEL_SPACE_FILE = "label_space.toml"
 TARGET_LABEL_SPACE_FILE = "target_label_space.toml"
@@ -43,9 +38,10 @@ class CheckpointRef:
 class RunFolder:
     """Names and files of one run. Creating the object touches nothing on disk."""
 
+    is_writer = True  # whether this process may write to it
+
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._unwritten: dict[str, Any] = {}  # of the status, since the disk was full
         self.config_path = path / "run.toml"
         self.changes_path = path / "changes.jsonl"
         self.status_path = path / "status.json"
@@ -82,17 +78,21 @@ class RunFolder:
             raise RunError(f"The run folder {self.path} cannot be written: {reason(error)}.") from error
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the run against a second writer; the system lets go of the lock when the process dies."""
-        lock = FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise RunError(f"{self.path} is being trained by another process. Stop that one first.") from None
-        try:
-            yield
-        finally:
-            lock.release()
+    def lock(self) -> Iterator[str]:
+        """Hold the run against a second writer; the system releases it when the process dies.
+
+        Yields:
+            A sentence about a weaker protection than usual; empty where all is well.
+
+        Raises:
+            RunError: another process holds the run, or the folder cannot be written.
+        """
+        with hold(self.path) as note:
+            yield note
+
+    def is_held(self) -> bool:
+        """Whether a process trains the run."""
+        return is_held(self.path)
 
     # Configuration and its changes -------------------------------------------------------------
 
@@ -107,19 +107,30 @@ class RunFolder:
             os.fsync(file.fileno())
 
     def changes(self) -> list[tuple[int, dict[str, Any]]]:
-        """(step, changes) in the order they were made; a torn line is left out.
+        """(step, changes) in the order they were made, without lines that cannot be used.
 
-        So are those of a stretch that was lost, and that a resumed run took another course before: a change is followed
-        in the file by one of an earlier step.
+        Changes of a stretch that was lost in a crash, and that a resumed run took another course in, are left out too: in the
+        file, a change of an earlier step follows them.
         """
         rows: list[tuple[int, dict[str, Any]]] = []
-        for line in self._lines(self.changes_path):
+        for step, changes in filter(None, self.parsed_changes()):
+            rows = [*(earlier for earlier in rows if earlier[0] <= step), (step, changes)]
+        return rows
+
+    def parsed_changes(self) -> list[tuple[int, dict[str, Any]] | None]:
+        """Every complete line of changes.jsonl; None for one that is damaged or does not fit the configuration."""
+        lines, config = _lines(self.changes_path), None
+        rows: list[tuple[int, dict[str, Any]] | None] = []
+        for line in lines:
             try:
                 row = json.loads(line)
                 step, changes = int(row["step"]), dict(row["changes"])
-            except (ValueError, KeyError, TypeError, RecursionError):
-                continue
-            rows = [*(earlier for earlier in rows if earlier[0] <= step), (step, changes)]
+                config = config or self.config()
+                settings.with_changes(config, changes)
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError):  # ConfigError is a ValueError
+                rows.append(None)
+            else:
+                rows.append((step, changes))
         return rows
 
     def config_at(self, step: int) -> RunConfig:
@@ -133,24 +144,15 @@ class RunFolder:
     # Status ------------------------------------------------------------------------------------
 
     def write_status(self, **values: Any) -> None:
-        """Merge values into status.json: state, step, total_steps, device, versions, reason, result …"""
-        self._unwritten |= values
-        write_atomic(self.status_path, json.dumps({**self.status(), "updated": now()}, indent=1))
-        self._unwritten = {}
-
-    def note_status(self, **values: Any) -> None:
-        """`write_status` while a run trains: what a full disk refuses is logged, kept, and written with the next one."""
-        try:
-            self.write_status(**values)
-        except OSError as error:
-            LOG.warning("%s could not be written: %s", self.status_path, error)
+        """Merge values into status.json: state, step, total_steps, device, versions, reason, result … Raises OSError."""
+        write_atomic(self.status_path, json.dumps({**self.status(), **values, "updated": now()}, indent=1))
 
     def status(self) -> dict[str, Any]:
+        """Content of status.json; empty where it does not exist or is damaged. Known values have their types."""
         try:
-            value = read_json(self.status_path)
+            return parse_status(read_text(self.status_path))
         except (OSError, ValueError):
-            value = {}
-        return {**(value if isinstance(value, dict) else {}), **self._unwritten}
+            return {}
 
     # Checkpoints -------------------------------------------------------------------------------
 
@@ -170,13 +172,20 @@ class RunFolder:
     # Metrics -----------------------------------------------------------------------------------
 
     def metrics(self) -> list[dict[str, str]]:
-        """Rows of metrics.csv as text by column; a torn last row is left out."""
-        lines = self._lines(self.metrics_path)
-        reader = csv.DictReader(lines)
-        return [row for row in reader if None not in row and None not in row.values()]
+        """Rows of metrics.csv as text by column. A torn last row and rows that are damaged are left out."""
+        return [row for row in self.parsed_metrics() if row is not None]
+
+    def parsed_metrics(self) -> list[dict[str, str] | None]:
+        """Every complete line below the header of metrics.csv; None for one that is damaged."""
+        columns = self.metrics_columns()
+        rows = [line.split(",") for line in _lines(self.metrics_path)[1:]]
+        return [dict(zip(columns, row, strict=True)) if _is_row(columns, row) else None for row in rows]
+
+    def metrics_columns(self) -> list[str]:
+        return next(iter(_lines(self.metrics_path)), "").split(",")
 
     def open_metrics(self, columns: Iterable[str], last_step: int, *, judged_again: bool = False) -> MetricsWriter:
-        """Open metrics.csv for appending, with every row after `last_step` removed.
+        """Open metrics.csv for appending, with every row after `last_step` removed. Raises OSError.
 
         Args:
             judged_again: the measurement at `last_step` is made again, so that its row without losses is removed too.
@@ -192,21 +201,15 @@ class RunFolder:
         write_atomic(self.metrics_path, "\n".join(lines) + "\n")
         return MetricsWriter(self.metrics_path, names)
 
-    @staticmethod
-    def _lines(path: Path) -> list[str]:
-        try:
-            text = read_text(path, MOST_ROWS, errors="replace")
-        except OSError:
-            return []
-        return [line for line in text.split("\n")[:-1] if line]  # what follows the last newline is torn
-
 
 class FollowedRun(RunFolder):
     """A run as seen by a process that trains along but is not the one that writes: all writing does nothing."""
 
+    is_writer = False
+
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        yield
+    def lock(self) -> Iterator[str]:
+        yield ""
 
     def append_change(self, step: int, changes: Mapping[str, Any]) -> None:
         """Left to the main process."""
@@ -214,15 +217,12 @@ class FollowedRun(RunFolder):
     def write_status(self, **values: Any) -> None:
         """Left to the main process."""
 
-    def note_status(self, **values: Any) -> None:
-        """Left to the main process."""
-
     def open_metrics(self, columns: Iterable[str], last_step: int, *, judged_again: bool = False) -> MetricsWriter:
         return MetricsWriter(Path(os.devnull), list(columns))
 
 
 class MetricsWriter:
-    """Appends rows to metrics.csv, each flushed at once."""
+    """Append rows to metrics.csv. Each is passed to the system at once; `sync` makes them survive a power cut."""
 
     def __init__(self, path: Path, columns: list[str]) -> None:
         self._columns = columns
@@ -233,5 +233,46 @@ class MetricsWriter:
         self._file.write(",".join(f"{c:.8g}" if isinstance(c, float) else str(c) for c in cells) + "\n")
         self._file.flush()
 
+    def sync(self) -> None:
+        self._file.flush()
+        if self._file.name != os.devnull:
+            os.fsync(self._file.fileno())
+
     def close(self) -> None:
         self._file.close()
+
+
+# Reading what may be damaged ---------------------------------------------------------------------
+
+_TYPES: dict[str, type | tuple[type, ...]] = {  # of what other parts of the program rely on
+    "state": str, "step": int, "total_steps": int, "reason": str, "updated": str, "scores": dict, "health": dict,
+    "result": dict, "best_checkpoint": (str, type(None)), "last_checkpoint": str,
+}  # fmt: skip
+
+
+def parse_status(text: str) -> dict[str, Any]:
+    """Parse a status.json. Raises ValueError where it is not one."""
+    try:
+        values = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(values, dict):
+        raise ValueError("it is not a JSON object")  # noqa: TRY004 - a value of the file, not of an argument
+    for name, kind in _TYPES.items():
+        if name in values and not isinstance(values[name], kind):
+            raise ValueError(f"{name} is {values[name]!r:.40}")
+    return values
+
+
+def _lines(path: Path) -> list[str]:
+    """Complete lines of a text file; what follows the last end of line is torn. Empty where it cannot be read."""
+    try:
+        text = read_text(path, MOST_ROWS, errors="replace")
+    except OSError:
+        return []
+    return [line for line in text.split("\n")[:-1] if line]
+
+
+def _is_row(columns: list[str], row: list[str]) -> bool:
+    cells = dict(zip(columns, row, strict=False))
+    return len(row) == len(columns) and cells.get("step", "").isdecimal() and len(cells["step"]) < 16

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,19 @@ MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 class CheckpointError(RuntimeError):
     """A checkpoint that cannot be written or read. The message names the file."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a training has to show for itself at a step, and needs to go on from there."""
+
+    step: int  # source-only ones included
+    source_steps: int
+    student: nn.Module
+    teacher: nn.Module | None
+    optimizer: torch.optim.Optimizer
+    card: Mapping[str, Any]  # content of model.json
+    state: Mapping[str, Any]  # further content of state.json
 
 
 def save_checkpoint(
@@ -52,7 +66,8 @@ def save_checkpoint(
         contents["optimizer.safetensors"] = lambda: to_bytes(_optimizer_tensors(student, optimizer))
     try:
         shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
+        folder.parent.mkdir(exist_ok=True)  # but not its parents: a run folder that was deleted stays deleted
+        beside.mkdir()
         sums = {}
         for name, make in contents.items():
             content = make()

@@ -15,7 +15,7 @@ from core.configuration.choices import Precision
 from core.configuration.training import TrainingConfig
 from core.networks.device import autocast, choose_device, resolve_precision, set_float32_policy
 
-LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _CLEAR_REFS, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")  # Linux
 
@@ -49,7 +49,7 @@ def why_not_compiled(device: str) -> str:
     try:
         torch.compile(lambda x: x * 2 + 1)(torch.ones(8, device=device))
     except Exception as error:  # Dynamo's, Inductor's, Triton's and the system's have no base class in common
-        LOG.warning("torch.compile does not work on %s", device, exc_info=True)
+        logger.warning("torch.compile does not work on %s", device, exc_info=True)
         return str(error).strip().partition("\n")[0] or type(error).__name__
     return ""
 

@@ -1,117 +1,172 @@
-"""What a run's models are worth: scores on target labels where there are any, health without labels always, and which
-checkpoint is the best so far."""
+"""Measure what a run's models are worth: by scores on target labels where there are any, by health without labels always."""
 
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Iterator
-from dataclasses import asdict, fields
-from typing import Any
+from collections.abc import Generator, Mapping, Sequence
+from functools import cached_property
 
-from core.evaluation.choice import early_warning, score, verdict
-from core.evaluation.health import COLUMNS, Health, choose, label_shares, measure_health
-from core.events import Evaluated, Event, HealthMeasured, Model, Warned
-from core.runs.folder import RunFolder
+import numpy as np
+
+from core.errors import RunError
+from core.evaluation.choice import early_warning
+from core.evaluation.health import Health, choose, health_steps, label_shares
+from core.evaluation.predictor import PredictionError, Predictor
+from core.evaluation.scores import scores_of
+from core.evaluation.scoring import evaluation_steps
+from core.events import Evaluated, Event, HealthMeasured, Measuring, Model, Scores, Warned
+from core.networks.build import Segmenter
+from core.training.interruption import InterruptedByStop, Stopping, interruptible
+from core.training.measurement import Measurement
 from core.training.session import Session
 
-LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-COLUMNS_OF_A_ROW = ("source_miou", "student_miou", "teacher_miou", "health_score", *COLUMNS)
+EVALUATED_TOGETHER = 4  # images, memory allowing
+REPORT_EVERY = 16  # images between two reports of the progress
 
 
 class Judge:
-    """Measures the models of a session.
+    """Measure the models of a session. Every process of the run calls `measure` together; one alone measures the health."""
 
-    The best checkpoint is the one with the highest mIoU of its teacher, or, without target labels, of the highest score of
-    its health (`core.evaluation.choice`). The source-only model takes part in both.
-    """
-
-    def __init__(self, session: Session, run: RunFolder) -> None:
+    def __init__(self, session: Session, stopping: Stopping) -> None:
         self._session = session
-        self._run = run
-        self._images: tuple[Any, ...] | None = None  # of the health; read when first needed
-        self._shares: tuple[float, ...] | None = None
-        self.row: dict[str, float] = {}  # cells of metrics.csv found since they were last taken
-        self.worth = math.nan  # of the last measurement
-        self.improved = False  # whether the last measurement was the best so far
+        self._stopping = stopping
 
-    def measure(self, *, source: bool = False) -> Iterator[Event]:
-        """Measure student and teacher; at the end of the source-only steps (`source`) the student alone."""
-        self._session.settle()
-        found = self._session.models()
-        worth = math.nan
-        if self._session.listing.evaluation:
-            models = [m for m in ((Model.STUDENT,) if source else (Model.STUDENT, Model.TEACHER)) if m in found]
-            for model, scores in zip(models, self._session.evaluate([found[m] for m in models]), strict=True):
-                name = Model.SOURCE if source else model
-                self.row[f"{name.value}_miou"] = scores.miou
-                self._keep("scores", name, scores.to_json())
-                yield Evaluated(self._session.step, name, scores)
-                worth = scores.miou  # NaN where no pixel is labelled
-        judged = Model.SOURCE if source else Model.TEACHER
-        health = self._health(judged) if source or Model.TEACHER in found else None
-        if health is not None:
-            value = score(health)
-            self.row |= {**health.row(), "health_score": value}
-            yield HealthMeasured(self._session.step, judged, health.row(), value)
-            worth = value if math.isnan(worth) else worth
-            if source and self._session.config.training.steps and (words := early_warning(health)):
-                yield Warned("health", words)
-        best = self._session.best
-        self.worth = worth
-        self.improved = not math.isnan(worth) and (best is None or worth > best)
+    @cached_property
+    def _images(self) -> tuple[np.ndarray, ...]:
+        return choose(self._session.listing.target)
 
-    def verdict(self) -> str:
-        """Whether the adapted model looks better than the source-only one without labels, in words; empty if unknown."""
-        found = self._run.status().get("health", {})
-        healths = [found.get(model.value) for model in (Model.SOURCE, Model.TEACHER)]
-        if any(health is None for health in healths):
-            return ""
-        return verdict(*(_read(health) for health in healths))
+    @cached_property
+    def _label_shares(self) -> tuple[float, ...] | None:
+        return label_shares(self._session.listing.source, self._session.listing.space)
 
-    def _health(self, model: Model) -> Health | None:
+    def measure(
+        self, source_health: Health | None, *, source: bool = False
+    ) -> Generator[Event, None, Measurement | None]:
+        """Measure student and teacher, and yield the progress and what is found.
+
+        Args:
+            source_health: of the source-only model, where it is known.
+            source: at the end of the source-only steps: the student alone is measured, as the source-only model.
+
+        Returns:
+            What was found; None where a stop came first.
+        """
         session = self._session
-        if not session.group.is_main or not session.listing.target:
+        yield from session.estimate_statistics()
+        judged, models = (Model.SOURCE if source else Model.TEACHER), session.models()
+        scores: dict[Model, Scores] | None = {}
+        health, stopped = None, False
+        with interruptible(list(models.values()), self._stopping):
+            if session.listing.evaluation:
+                names = {Model.STUDENT: judged} if source else {model: model for model in models}
+                scores = yield from self._scores({name: models[model] for model, name in names.items()})
+                if scores is None:
+                    return None
+                for name, found in scores.items():
+                    yield Evaluated(session.step, name, found)
+            if source or Model.TEACHER in models:
+                try:
+                    health = yield from self._health(judged, source_health)
+                except InterruptedByStop:
+                    stopped = True
+        if session.group.any(stopped)[0]:
             return None
-        if self._images is None:
-            self._images = choose(session.listing.target)
-            self._shares = label_shares(session.listing.source, session.listing.space)
-        if not self._images:
+        measurement = Measurement(session.step, judged, scores, health)
+        if health is not None:
+            yield HealthMeasured(session.step, judged, health.row(), measurement.health_score)
+            if source and session.config.training.steps and (words := early_warning(health)):
+                yield Warned("health", words)
+        return measurement
+
+    # Scores ------------------------------------------------------------------------------------
+
+    def _scores(self, models: Mapping[Model, Segmenter]) -> Generator[Event, None, dict[Model, Scores] | None]:
+        """Score models on the labelled target images, which are read once for all; None where a stop came first.
+
+        Each process takes its share of the images, and all get the scores of all. Several images at once may be too many
+        where one is not, and a whole one too large where its crops are not.
+        """
+        session = self._session
+        session.group.align(list(models.values()))
+        for window, together in ((None, EVALUATED_TOGETHER), (None, 1), (session.config.training.crop_hw, 1)):
+            confusions, short, stopped = [], False, False
+            try:
+                confusions = yield from self._confusions(
+                    [self._predictor(m, window, together) for m in models.values()]
+                )
+            except InterruptedByStop:
+                stopped = True
+            except PredictionError as error:
+                short = True
+                logger.warning("not evaluated with window %s: %s", window, error)
+            stopped, short = session.group.any(stopped, short)
+            if stopped:
+                return None
+            if not short:
+                totals = [session.group.sum(confusion) for confusion in confusions]
+                space = session.listing.target_space
+                return {
+                    model: scores_of(total, space.classes, space.counted)
+                    for model, total in zip(models, totals, strict=True)
+                }
+        raise RunError(
+            "The device has too little memory to evaluate the model beside the training. Lower training.batch_size or "
+            "training.crop_size, or leave data.target_labels empty."
+        )
+
+    def _confusions(self, predictors: Sequence[Predictor]) -> Generator[Event, None, list[np.ndarray]]:
+        """Count (label, prediction) pairs per model over this process's share of the images."""
+        session = self._session
+        pairs = session.listing.evaluation[session.group.share.rank :: session.group.share.world]
+        steps = evaluation_steps(predictors, pairs, session.listing.target_space, on_problem=session.warnings.append)
+        while True:
+            try:
+                done, total = next(steps)
+            except StopIteration as finished:
+                return [np.array(scores.confusion) for scores in finished.value]
+            if done % REPORT_EVERY == 0 or done == total:
+                yield Measuring("scoring on the labelled target images", done, total)
+
+    def _predictor(self, model: Segmenter, window: tuple[int, int] | None, together: int) -> Predictor:
+        """Predict in the run's precision on its device."""
+        compute = self._session.compute
+        return Predictor(model, compute.device, window, batch_size=together, precision=compute.precision)
+
+    # Health ------------------------------------------------------------------------------------
+
+    def _health(self, judged: Model, source_health: Health | None) -> Generator[Event, None, Health | None]:
+        """Measure without labels, in the main process; None where that is impossible. Raises InterruptedByStop."""
+        session, training = self._session, self._session.config.training
+        if not session.group.is_main or not session.listing.target or not self._images:
             return None
-        of_source = self._run.status().get("health", {}).get(Model.SOURCE.value)
-        training = session.config.training
         try:
-            health = measure_health(
+            steps = health_steps(
                 session.network,
                 session.models().get(Model.TEACHER),  # type: ignore[arg-type]
                 self._images,
                 session.config.mask,
                 training.pseudo_label_threshold,
-                self._shares,
-                source_shares=of_source["shares"] if of_source and model is not Model.SOURCE else None,
+                self._label_shares,
+                source_shares=None if judged is Model.SOURCE else self._shares_of(source_health),
                 device=session.compute.device,
                 precision=session.compute.precision,
                 seed=training.seed,
             )
+            while True:
+                try:
+                    done, total = next(steps)
+                except StopIteration as finished:
+                    return finished.value
+                yield Measuring("measuring without labels", done, total)
         except (RuntimeError, ValueError) as error:  # a measurement is not worth a run
-            LOG.warning("health not measured: %s", error)
+            logger.warning("health not measured: %s", error)
             session.warnings.append(Warned("health", f"The health could not be measured: {error}"))
             return None
-        self._keep("health", model, _written(health))
-        return health
 
-    def _keep(self, group: str, model: Model, value: dict[str, Any]) -> None:
-        self._run.note_status(**{group: {**self._run.status().get(group, {}), model.value: value}})
-
-
-def _written(health: Health) -> dict[str, Any]:
-    """JSON has no NaN."""
-    return {name: None if isinstance(v, float) and math.isnan(v) else v for name, v in asdict(health).items()}
-
-
-def _read(values: dict[str, Any]) -> Health:
-    """Another version's health may know other fields: what is missing is not known."""
-    found = {field.name: values.get(field.name) for field in fields(Health)}
-    known: dict[str, Any] = {name: math.nan if v is None else v for name, v in found.items()}
-    return Health(**known)
+    def _shares_of(self, health: Health | None) -> tuple[float, ...] | None:
+        """Its class shares, where they are known and those of this run's classes."""
+        if health is None or len(health.shares) != self._session.listing.space.num_classes:
+            return None
+        return health.shares

@@ -3,113 +3,133 @@
 from __future__ import annotations
 
 import logging
-import math
 import platform
-import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from core.configuration.choices import Precision, TeacherStatistics
+from core.configuration.choices import TeacherStatistics
 from core.configuration.config import RunConfig
+from core.configuration.settings import with_changes
 from core.dataset.listing import Listing
-from core.errors import RunError
-from core.evaluation.health import readable
-from core.evaluation.predictor import PredictionError, Predictor
-from core.evaluation.scores import scores_of
-from core.evaluation.scoring import evaluate_all
-from core.events import Model, Phase, Scores, Warned
-from core.loading.counting import class_counts
+from core.events import Event, Model, Phase, Warned
 from core.loading.prefetch import default_threads
 from core.loading.random import generator
 from core.loading.sampling import Batch, BatchSource
 from core.method.draws import draw, draw_boxes
-from core.method.feature_distance import FeatureAnchor
 from core.method.step import Images, masktwins_step, part, source_step
 from core.method.student import Student
 from core.method.teacher import Teacher
 from core.method.transfer import to_device
-from core.networks.build import NetworkError, Segmenter, build, build_empty
-from core.networks.device import choose_device
+from core.networks.build import Segmenter
 from core.networks.prediction import Box
-from core.networks.store import StoreError, load_weights, model_card, read_card
-from core.runs.folder import CheckpointRef, RunFolder
-from core.training.checkpoint import CheckpointError, delete_checkpoint, load_optimizer, read_state, save_checkpoint
-from core.training.device import Compute, apply, resolve, why_not_compiled
+from core.networks.store import load_weights, model_card
+from core.runs.folder import CheckpointRef
+from core.training.building import check_crop, compute_of, feature_anchor, network_of, new_compute, new_network
+from core.training.checkpoint import Snapshot, load_optimizer, read_state
+from core.training.device import Compute, apply, why_not_compiled
 from core.training.distributed import SOLO, Group, check_shares
 from core.training.optim import StepGuard, build_optimizer, set_learning_rate
+from core.training.statistics import estimate_statistics
 
-LOG = logging.getLogger(__name__)
-
-EVALUATED_TOGETHER = 4  # images, memory allowing
-SETTLED_BY = 16  # images that the teacher's batch statistics are estimated from
+logger = logging.getLogger(__name__)
 
 
 class Session:
-    """Built once per run or resume. `step` counts finished steps, source-only ones included."""
+    """Built once per run or resume.
+
+    Args:
+        counts: pixels per source label and class (`core.loading.counting`), for rare-class sampling.
+        stopping: whether the wait for images that cannot be opened shall end.
+
+    Attributes:
+        step: finished steps, source-only ones included.
+        stored: content of the state.json it was resumed from; empty for a new run.
+        warnings: what the threads that read images have to report; the loop takes it from the left.
+
+    Raises:
+        RunError: the run cannot be made.
+        CheckpointError, StoreError: the checkpoint is damaged.
+    """
 
     def __init__(
         self,
         config: RunConfig,
-        run: RunFolder,
         listing: Listing,
-        resume_from: CheckpointRef | None,
+        resume_from: CheckpointRef | None = None,
         group: Group = SOLO,
+        *,
+        counts: np.ndarray | None = None,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         check_shares(config.training, group.share)
         self.config = config
         self.group = group
-        self.run = run
         self.listing = listing
         self.warnings: deque[Warned] = deque()
-        self.state: dict[str, Any] = read_state(resume_from.path) if resume_from else {}
+        self.stored: dict[str, Any] = read_state(resume_from.path) if resume_from else {}
         self.step = resume_from.step if resume_from else 0
-        self.settled = -1  # the step whose teacher has its batch statistics
         self.learning_rate = 0.0  # of the encoder, in the last step
-        self.best_checkpoint: str | None = self.state.get("best_checkpoint")
-        self.best: float | None = self.state.get("best")  # the teacher's mIoU, or its label-free score without labels
-        self.compute = _stored_compute(self.state, group) if resume_from else _resolved(config, group)
+        self.compute = self._compute()
         apply(self.compute)
         torch.manual_seed(config.training.seed)
+        self.network = self._network(resume_from)
+        self.optimizer = build_optimizer(self.network, config.training)
+        self.detail_step = check_crop(self.network, config.training.crop_hw)
+        self.anchor = feature_anchor(config, self.network, listing, resumed=resume_from is not None)
+        self.teacher: Teacher | None = None
+        self.guard = StepGuard(self.optimizer, [self.network], group.worst)
+        self._estimated_step = -1  # whose teacher has its batch-norm statistics
+        if resume_from:
+            self._load(resume_from)
+        self.student = Student(
+            self.network,
+            self.network.normalisation,
+            self.compute.autocast,
+            parallel=group.wrap(self.network),
+            compiled=config.training.compile and self._can_compile(),
+        )
+        self.batches = BatchSource(
+            listing.source, listing.target, listing.space, config.data, config.training, self.warnings.append, counts,
+            stopping, pinned=self.compute.device.startswith("cuda"),
+        )  # fmt: skip
 
-        network = _build_network(config, listing.space.num_classes, resume_from)
+    # Building ----------------------------------------------------------------------------------
+
+    def _compute(self) -> Compute:
+        if not self.stored:
+            return new_compute(self.config, self.group)
+        compute, words = compute_of(self.stored, self.config, self.group)
+        if words:
+            logger.warning("%s", words)
+            self.warnings.append(Warned("device", words))
+        return compute
+
+    def _network(self, resume_from: CheckpointRef | None) -> Segmenter:
+        config, num_classes = self.config, self.listing.space.num_classes
+        network = network_of(resume_from.path, num_classes) if resume_from else new_network(config, num_classes)
         self.warnings.extend(Warned("weights", note) for note in network.notes)
         network = network.to(self.compute.device)
         if self.compute.channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.training.sync_batch_norm:
-            network = group.synchronised(network)
-        self.network: Segmenter = network
-        self.optimizer = build_optimizer(network, config.training)
-        self.detail_step = _check_crop(network, config.training.crop_hw)
-        self.anchor = _anchor(config, network, listing, resumed=resume_from is not None)
-        self.teacher: Teacher | None = None
-        self.guard = StepGuard(self.optimizer, [network], group.worst)
-        if resume_from:
-            self._restore(resume_from)
-        self.student = Student(
-            network,
-            network.normalisation,
-            self.compute.autocast,
-            parallel=group.wrap(network),
-            compiled=config.training.compile and self._can_compile(),
-        )
-        self.batches = BatchSource(
-            listing.source,
-            listing.target,
-            listing.space,
-            config.data,
-            config.training,
-            self.warnings.append,
-            self._class_counts() if config.data.rare_class_sampling else None,
-            pinned=self.compute.device.startswith("cuda"),
-        )
+            network = self.group.synchronised(network)
+        return network
+
+    def _load(self, ref: CheckpointRef) -> None:
+        load_weights(self.network, ref.path / "student.safetensors")
+        load_optimizer(self.network, self.optimizer, ref.path / "optimizer.safetensors")
+        if ref.is_source:
+            return
+        self.begin_adaptation()
+        assert self.teacher is not None
+        load_weights(self.teacher.network, ref.path / "teacher.safetensors")
+        self.teacher.updated = self.stored.get("teacher_updated", -1)
 
     def _can_compile(self) -> bool:
         reason = why_not_compiled(self.compute.device)
@@ -118,16 +138,29 @@ class Session:
             self.warnings.append(Warned("compile", message))
         return not reason
 
-    def _class_counts(self) -> np.ndarray:
-        cache, keep = self.run.path / "class_counts.npz", self.group.is_main
-        listing = self.listing
-        return class_counts(listing.source, listing.space, cache, on_problem=self.warnings.append, keep=keep)
-
     # Steps -------------------------------------------------------------------------------------
 
     @property
     def phase(self) -> Phase:
         return Phase.SOURCE if self.step < self.config.training.source_steps else Phase.ADAPT
+
+    @property
+    def adapt_step(self) -> int:
+        """Finished adaptation steps; negative in the source-only phase."""
+        return self.step - self.config.training.source_steps
+
+    @property
+    def at_source_end(self) -> bool:
+        """Whether the source-only steps are done and the teacher has not been made."""
+        return self.adapt_step == 0 and self.teacher is None
+
+    @property
+    def at_end(self) -> bool:
+        return self.step >= self.config.training.total_steps
+
+    def change(self, changes: Mapping[str, Any]) -> None:
+        """Train on with changed settings."""
+        self.config = with_changes(self.config, changes)
 
     @property
     def loader_threads(self) -> int:
@@ -167,10 +200,11 @@ class Session:
         else:
             assert self.teacher is not None
             draws = draw(self.config, batch, self._generator, self.detail_step, self.group.share)
-            t = self.step - training.source_steps
             if training.teacher_statistics is not TeacherStatistics.BATCH:
                 self.group.align([self.network, self.teacher.network])  # all processes label by the same statistics
-            losses = masktwins_step(self.student, self.teacher, images, draws, self.config, t, self.anchor)
+            losses = masktwins_step(
+                self.student, self.teacher, images, draws, self.config, self.adapt_step, self.anchor
+            )
         with part("optimiser"):
             bad = self.guard.apply(losses)
         self.step += 1
@@ -200,27 +234,7 @@ class Session:
             to_device(batch.target_valid, device),
         )
 
-    # Measuring ---------------------------------------------------------------------------------
-
-    def settle(self) -> None:
-        """Estimate the batch statistics that the teacher is measured, saved and exported with; once a step.
-
-        From whole clean target images, the same at every time, so that a resumed run finds the same, and the student's. By
-        the main process: it alone saves, and an evaluation aligns the others with it.
-        """
-        if self.teacher is None or self.settled == self.step or not self.group.is_main:
-            return
-        self.settled = self.step
-        for window in (None, self.config.training.crop_hw):
-            predictor = self._predictor(self.teacher.network, window)
-            try:
-                with self.teacher.settling(self.network, self.config.training.teacher_target_share):
-                    for image in readable(self.listing.target, SETTLED_BY):
-                        predictor.logits(image)
-            except RuntimeError as error:  # memory, most often; no reason to lose a checkpoint
-                LOG.warning("the teacher's statistics were not estimated with window %s: %s", window, error)
-            else:
-                return
+    # What others measure and save --------------------------------------------------------------
 
     def models(self) -> dict[Model, Segmenter]:
         """The models there are at this moment."""
@@ -229,55 +243,19 @@ class Session:
             found[Model.TEACHER] = self.teacher.network  # type: ignore[assignment]
         return found
 
-    def evaluate(self, models: Sequence[Segmenter]) -> list[Scores]:
-        """Score models on the labelled target images, which are read once for all; their modes are put back.
+    def estimate_statistics(self) -> Iterator[Event]:
+        """Give the teacher the batch-norm statistics it is measured and saved with; once a step, with progress.
 
-        Each process takes its share of the images, and all get the scores of all.
+        From the same images every time, so that a resumed run finds the same. By the main process: it alone saves, and an
+        evaluation aligns the others with it.
         """
-        space, share = self.listing.target_space, self.group.share
-        self.group.align(models)
-        pairs = self.listing.evaluation[share.rank :: share.world]
-        found: list[Scores] = []
-        # Several images at once may be too many where one is not, and a whole one too large where its crops are not.
-        for window, together in ((None, EVALUATED_TOGETHER), (None, 1), (self.config.training.crop_hw, 1)):
-            try:
-                predictors = [self._predictor(model, window, together) for model in models]
-                found, short = evaluate_all(predictors, pairs, space, on_problem=self.warnings.append), False
-            except PredictionError as error:
-                short = True
-                LOG.warning("not evaluated with window %s: %s", window, error)
-            if not self.group.any(short)[0]:
-                break
-        else:
-            raise RunError(
-                "The device has too little memory to evaluate the model beside the training. Lower training.batch_size or "
-                "training.crop_size, or leave data.target_labels empty."
-            )
-        if share.world == 1:
-            return found
-        return [scores_of(self.group.sum(np.array(scores.confusion)), space.classes, space.counted) for scores in found]
+        if self.teacher is None or self._estimated_step == self.step or not self.group.is_main:
+            return
+        yield from estimate_statistics(self.teacher, self.network, self.listing, self.compute, self.config.training)
+        self._estimated_step = self.step
 
-    def _predictor(self, model: nn.Module, window: tuple[int, int] | None, together: int = 4) -> Predictor:
-        """Predict in the run's precision on its device."""
-        compute = self.compute
-        return Predictor(model, compute.device, window, batch_size=together, precision=compute.precision)  # type: ignore[arg-type]
-
-    # Checkpoints -------------------------------------------------------------------------------
-
-    def checkpoint_path(self) -> Path:
-        """source-N while there is no teacher, then step-N by adaptation steps."""
-        if self.teacher is None:
-            return self.run.checkpoint_path(self.step, source=True)
-        return self.run.checkpoint_path(self.step - self.config.training.source_steps)
-
-    def save(self) -> tuple[Path, float]:
-        """Write the checkpoint of the present step. Returns its folder and the seconds it took. Raises CheckpointError."""
-        self.settle()
-        started = time.perf_counter()
-        path = self.checkpoint_path()
-        if not self.group.is_main:
-            return path, 0.0
-        teacher = self.teacher.network if self.teacher else None
+    def snapshot(self) -> Snapshot:
+        """What a checkpoint of this step holds; `estimate_statistics` comes first."""
         state = {
             "format_version": 1,
             "step": self.step,
@@ -288,95 +266,17 @@ class Session:
             "threads": self.compute.threads,
             "channels_last": self.compute.channels_last,
             "teacher_updated": self.teacher.updated if self.teacher else -1,
-            "best": self.best,
-            "best_checkpoint": self.best_checkpoint,
             "versions": versions(),
         }
-        card = model_card(self.network, self.listing.space)
-        save_checkpoint(path, self.network, teacher, self.optimizer, card, state)
-        return path, time.perf_counter() - started
-
-    def prune(self) -> None:
-        """Delete all but the newest checkpoints, the best one and the source-only one."""
-        if not self.group.is_main:
-            return
-        found = self.run.checkpoints()
-        source = [ref.path for ref in found if ref.is_source]
-        steps = [ref.path for ref in found if not ref.is_source]
-        for path in [*source[:-1], *steps[: -self.config.training.keep_checkpoints]]:
-            if path.name != self.best_checkpoint:
-                try:
-                    delete_checkpoint(path)
-                except OSError as error:  # held open by another program: the next time
-                    LOG.warning("%s could not be deleted: %s", path, error)
-
-    def _restore(self, ref: CheckpointRef) -> None:
-        try:
-            load_weights(self.network, ref.path / "student.safetensors")
-            load_optimizer(self.network, self.optimizer, ref.path / "optimizer.safetensors")
-            if (ref.path / "teacher.safetensors").exists():
-                self.begin_adaptation()
-                assert self.teacher is not None
-                load_weights(self.teacher.network, ref.path / "teacher.safetensors")
-                self.teacher.updated = self.state.get("teacher_updated", -1)
-        except (CheckpointError, StoreError) as error:
-            raise RunError(f"{error} Delete {ref.path} to resume from the checkpoint before it.") from error
-
-
-def _build_network(config: RunConfig, num_classes: int, resume_from: CheckpointRef | None) -> Segmenter:
-    try:
-        if resume_from is None:
-            return build(config.network, num_classes)
-        card = read_card(resume_from.path)
-        return build_empty(card.description, num_classes, card.normalisation)
-    except (NetworkError, StoreError) as error:
-        raise RunError(str(error)) from error
-
-
-def _check_crop(network: Segmenter, crop_hw: tuple[int, int]) -> int:
-    """Pixels that HRDA's sub-crop moves by, 0 without one. Raises RunError for a crop that cannot be halved on its grid."""
-    step = int(getattr(network, "detail_step", 0))
-    unit = math.lcm(network.stride, 2 * step) if step else 1
-    if any(side % unit for side in crop_hw):
-        raise RunError(
-            f"With network.hrda, training.crop_size {crop_hw} must be a multiple of {unit}: "
-            f"set it to {max(unit, min(crop_hw) // unit * unit)}."
+        return Snapshot(
+            self.step,
+            self.config.training.source_steps,
+            self.network,
+            self.teacher.network if self.teacher else None,
+            self.optimizer,
+            model_card(self.network, self.listing.space),
+            state,
         )
-    return step
-
-
-def _anchor(config: RunConfig, network: Segmenter, listing: Listing, *, resumed: bool) -> FeatureAnchor | None:
-    """The pretrained encoder for L_fd, where it is asked for; on resume it is loaded again."""
-    if not config.loss.feature_distance_weight:
-        return None
-    names = [name.strip() for name in config.loss.feature_distance_classes.split(",") if name.strip()]
-    if unknown := set(names) - set(listing.space.classes):
-        raise RunError(
-            f"loss.feature_distance_classes names {', '.join(sorted(unknown))}, which is not among the classes "
-            f"({', '.join(listing.space.classes)})."
-        )
-    device = next(network.parameters()).device
-    pretrained = _build_network(config, listing.space.num_classes, None).to(device) if resumed else network
-    classes = [listing.space.classes.index(name) for name in names] or range(listing.space.num_classes)
-    return FeatureAnchor(pretrained.encoder, classes)
-
-
-def _resolved(config: RunConfig, group: Group) -> Compute:
-    device = group.device(config.training.device)
-    return resolve(config.training.model_copy(update={"device": device}))
-
-
-def _stored_compute(state: dict[str, Any], group: Group) -> Compute:
-    """What the run computed with; a device that is gone is replaced, with a sentence in the log."""
-    kind = str(state["device"]).partition(":")[0]
-    stored = state["device"] if group.share.world == 1 else group.device(kind)
-    try:
-        choose_device(stored)
-        device, reason = stored, state["device_reason"]
-    except RunError:
-        device, reason = choose_device()
-        LOG.warning("The run was made on %s, which is not here; it goes on on %s.", stored, device)
-    return Compute(device, reason, Precision(state["precision"]), state["threads"], state["channels_last"])
 
 
 def versions(names: Sequence[str] = ("torch", "timm", "segmentation-models-pytorch", "numpy")) -> dict[str, str]:

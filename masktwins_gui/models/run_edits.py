@@ -11,7 +11,7 @@ from PySide6.QtCore import QFile, QObject, Signal
 from core.errors import RunError
 from core.runs.folder import RunFolder
 from core.runs.notes import read_notes, write_notes
-from masktwins_gui.models.runs import RunInfo, is_held
+from masktwins_gui.models.runs import RunInfo
 from masktwins_gui.models.services import Jobs
 
 
@@ -54,7 +54,7 @@ class RunEdits(QObject):
 
 def move_to_trash(path: Path) -> None:
     """Move a run's folder to the trash. Raises RunError where it trains or cannot be moved. Touches the disk."""
-    if is_held(RunFolder(path)):
+    if RunFolder(path).is_held():
         raise RunError(f"{path.name} is being trained. Stop it first.")
     file = QFile(str(path))
     if not file.moveToTrash():

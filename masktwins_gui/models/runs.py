@@ -20,7 +20,7 @@ from PySide6.QtCore import (
 )
 
 from core.configuration.config import RunConfig
-from core.errors import ConfigError, RunError
+from core.errors import ConfigError
 from core.evaluation.choice import best_checkpoints, score_of
 from core.runs.folder import CheckpointRef, RunFolder
 from core.runs.notes import Notes, read_notes
@@ -136,7 +136,7 @@ def _read(folder: RunFolder) -> RunInfo:
     status = folder.status()
     state = str(status.get("state", "created"))
     says_it_runs = state in ("running", "paused")
-    held = says_it_runs and is_held(folder)
+    held = says_it_runs and folder.is_held()
     result = status.get("result") or {}
     step = int(status.get("step", 0))
     last_row = _last_row(folder) if says_it_runs else {}
@@ -205,15 +205,6 @@ def _last_row(folder: RunFolder) -> Mapping[str, str]:
     rows = [dict(zip(names, line.split(","), strict=True)) for line in lines if line.count(",") == len(names) - 1]
     logged = [row for row in rows if row.get("seconds_per_step")]
     return logged[-1] if logged else {}
-
-
-def is_held(folder: RunFolder) -> bool:
-    """Whether a process trains this run."""
-    try:
-        with folder.lock():
-            return False
-    except (RunError, OSError):
-        return True
 
 
 class RunsModel(QAbstractListModel):

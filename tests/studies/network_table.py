@@ -83,7 +83,7 @@ def measured() -> dict[str, str]:
             }
             config = with_changes(RunConfig(data=data), {**base, **network})
             run = create_run(config, Path(folder) / f"run-{index}")
-            times[name_of(row)] = f"{seconds_per_step(Session(config, run, list_run(run), None)):.2f}"
+            times[name_of(row)] = f"{seconds_per_step(Session(config, list_run(run))):.2f}"
             print(name_of(row), times[name_of(row)], file=sys.stderr)
     return times
 

@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from core.evaluation.choice import choose_checkpoint, early_warning, score, score_of, values_of, verdict
+from core.evaluation.choice import (
+    choose_checkpoint,
+    early_warning,
+    is_better,
+    score,
+    score_of,
+    values_of,
+    verdict,
+    worth,
+)
 from core.evaluation.health import Health
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -92,8 +101,16 @@ def test_the_best_row_is_chosen_and_rows_without_health_are_passed_over():
     assert choose_checkpoint(rows) == rows[2]
 
 
-def test_of_equal_rows_the_latest_is_chosen():
-    assert choose_checkpoint([row(1, FAIR), row(2, FAIR)]) == row(2, FAIR)
+def test_of_equal_rows_the_first_is_chosen_as_the_engine_does():
+    assert choose_checkpoint([row(1, FAIR), row(2, FAIR)]) == row(1, FAIR)
+    assert not is_better(0.5, 0.5)
+
+
+def test_labels_decide_where_there_are_any():
+    assert worth(55.0, 0.9) == 55.0
+    assert worth(math.nan, 0.9) == 0.9
+    assert is_better(0.1, None)
+    assert not is_better(worth(math.nan, math.nan), None)
 
 
 def test_without_health_nothing_is_chosen():

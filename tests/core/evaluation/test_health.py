@@ -12,7 +12,7 @@ from core.configuration.sections import MaskConfig, NetworkConfig
 from core.dataset.folders import Pair
 from core.evaluation import health as health_module
 from core.evaluation.choice import values_of
-from core.evaluation.health import COLUMNS, NUM_IMAGES, choose, label_shares, measure_health
+from core.evaluation.health import COLUMNS, NUM_IMAGES, choose, health_steps, label_shares
 from core.evaluation.predictor import PredictionError
 from core.labels import IGNORE, LabelSpace
 from core.method.teacher import Teacher
@@ -71,6 +71,15 @@ def blocks(shares, height=20):
 
 def noise(height, width, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def measure_health(*arguments, **options):
+    steps = health_steps(*arguments, **options)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as finished:
+            return finished.value
 
 
 def measure(encoder, images, reference=None, teacher=None, **kw):
@@ -284,7 +293,11 @@ def test_any_size_of_image(network, size):
 def test_each_image_has_a_mask_of_its_own_whatever_stands_before_it():
     first, second = (health_module._keep_mask(MASK, 32, 32, 0, index) for index in (0, 1))
     assert not np.array_equal(first, second)
-    assert [(first, len(batch)) for first, batch in health_module._batches(IMAGES, 5)] == [(0, 2), (2, 1), (3, 1)]
+    assert [(first, len(batch)) for first, batch in health_module._batches(IMAGES, 5, 10**9)] == [
+        (0, 2),
+        (2, 1),
+        (3, 1),
+    ]
 
 
 def test_a_block_as_large_as_the_image_still_hides_a_part_of_it():

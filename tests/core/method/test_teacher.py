@@ -115,16 +115,16 @@ def test_only_labelling_moves_the_teachers_own_statistics():
     assert not torch.equal(teacher.network[1].running_mean, before)
 
 
-def settled(teacher, images, share=1.0, student=None):
+def estimate(teacher, images, share=1.0, student=None):
     teacher.network.eval()
-    with torch.no_grad(), teacher.settling(student or network(), share):
+    with torch.no_grad(), teacher.estimating_statistics(student or network(), share):
         return [teacher.network(image) for image in images]
 
 
-def test_settled_statistics_are_the_mean_over_what_was_shown():
+def test_estimated_statistics_are_the_mean_over_what_was_shown():
     teacher = Teacher(network(), TeacherStatistics.BATCH)
     images = [torch.randn(1, 3, 8, 8) * scale for scale in (1, 3)]
-    by_their_own = settled(teacher, images)
+    by_their_own = estimate(teacher, images)
     features = [teacher.network[0](image) for image in images]
     norm = teacher.network[1]
     for running, of in ((norm.running_mean, torch.mean), (norm.running_var, torch.var)):
@@ -136,43 +136,43 @@ def test_settled_statistics_are_the_mean_over_what_was_shown():
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
-def test_settled_statistics_are_of_a_set_with_a_share_of_the_target(share):
+def test_estimated_statistics_are_of_a_set_with_a_share_of_the_target(share):
     values = torch.randn(4, 64) * 2 + 1  # of the target
     others = torch.randn(4, 64) - 3
     student, teacher = nn.BatchNorm1d(4), Teacher(nn.BatchNorm1d(4), TeacherStatistics.BATCH)
     student.running_mean, student.running_var = others.mean(1), others.var(1, unbiased=False)
-    settled(teacher, [values.T], share, student)
+    estimate(teacher, [values.T], share, student)
     mean = share * values.mean(1) + (1 - share) * others.mean(1)
     var = share * ((values - mean[:, None]) ** 2).mean(1) + (1 - share) * ((others - mean[:, None]) ** 2).mean(1)
     torch.testing.assert_close(teacher.network.running_mean, mean)
     torch.testing.assert_close(teacher.network.running_var, var, rtol=0.02, atol=0.02)  # biased and not
 
 
-def test_settling_again_forgets_the_time_before():
+def test_estimating_again_forgets_the_time_before():
     teacher = Teacher(network(), TeacherStatistics.BATCH)
     image = torch.randn(1, 3, 8, 8)
-    settled(teacher, [image])
+    estimate(teacher, [image])
     first = teacher.network[1].running_var.clone()
-    settled(teacher, [torch.randn(1, 3, 8, 8) * 9])
-    settled(teacher, [image])
+    estimate(teacher, [torch.randn(1, 3, 8, 8) * 9])
+    estimate(teacher, [image])
     assert torch.equal(teacher.network[1].running_var, first)
 
 
 @pytest.mark.parametrize("statistics", [TeacherStatistics.AVERAGED, TeacherStatistics.OWN])
-def test_statistics_that_label_the_target_are_not_settled(statistics):
+def test_statistics_that_label_the_target_are_not_estimated(statistics):
     teacher = Teacher(network(), statistics)
     before = teacher.network[1].running_var.clone()
-    settled(teacher, [torch.randn(1, 3, 8, 8)])
+    estimate(teacher, [torch.randn(1, 3, 8, 8)])
     assert torch.equal(teacher.network[1].running_var, before)
 
 
 def test_an_error_or_a_pooled_pixel_leaves_the_statistics_as_they_were():
     teacher = Teacher(network(), TeacherStatistics.BATCH)
     before = teacher.network[1].running_mean.clone()
-    with pytest.raises(RuntimeError), teacher.settling(network(), 0.5):
+    with pytest.raises(RuntimeError), teacher.estimating_statistics(network(), 0.5):
         teacher.network(torch.randn(1, 3, 8, 8))
         raise RuntimeError("memory")
     assert torch.equal(teacher.network[1].running_mean, before)
-    settled(teacher, [torch.randn(1, 3, 1, 1)], share=0.5)
+    estimate(teacher, [torch.randn(1, 3, 1, 1)], share=0.5)
     assert torch.equal(teacher.network[1].running_mean, before)
     assert not any(module._forward_pre_hooks for module in teacher.network.modules())

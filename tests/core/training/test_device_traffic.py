@@ -133,7 +133,7 @@ def trained_step(make_run, monkeypatch, request):
     def train(precision=Precision.BF16, anchor=False, source=False, **changes):
         fixed = {"training__crop_size": CROP, "augment__jitter_probability": 1.0, "training__source_steps": int(source)}
         run = make_run(**{**fixed, **changes})
-        session = Session(run.config(), run, list_run(run), None)
+        session = Session(run.config(), list_run(run))
         host = batch()
         pinned = request.getfixturevalue("fake_cuda")
         network = on_fake_cuda(session.network)
@@ -184,7 +184,7 @@ def test_a_source_only_step_sends_its_batch_alone(trained_step):
 def test_a_real_backward_and_optimiser_read_nothing_either(make_run, case):
     fixed = {"training__crop_size": 64, "augment__jitter_probability": 1.0, "training__source_steps": 0}
     run = make_run(**fixed, **CASES[case])
-    session = Session(run.config(), run, list_run(run), None)
+    session = Session(run.config(), list_run(run))
     session.begin_adaptation()
     host = session.make_batch(0)
     with Traffic():

@@ -11,15 +11,35 @@ from core.configuration.settings import with_changes
 from core.configuration.training import TrainingConfig
 from core.control import RunControl
 from core.errors import ConfigError, RunError
-from core.events import CheckpointSaved, Evaluated, Finished, Model, Phase, PhaseStarted, SettingsChanged, Warned
+from core.events import (
+    CheckpointSaved,
+    Evaluated,
+    Finished,
+    Model,
+    Phase,
+    PhaseStarted,
+    Scores,
+    SettingsChanged,
+    StepDone,
+    Warned,
+)
 from core.method import step as method
 from core.runs.folder import RunFolder
-from core.training import judging, session
-from core.training.checkpoint import CheckpointError
+from core.training import judging, record, session, storage
+from core.training.checkpoint import CheckpointError, save_checkpoint
 from core.training.loop import adapt
+from core.training.measurement import Measurement
 from core.training.optim import build_optimizer, set_learning_rate
 from core.training.session import Session
 from tests.core.tiny import final_weights, train
+
+
+def stop_at(run, step):
+    control = RunControl()
+    for event in adapt(control, run):
+        if isinstance(event, StepDone) and event.step >= step:
+            control.stop()
+    return event
 
 
 def test_two_losses_changed_at_once_within_a_log_interval(make_run):
@@ -50,7 +70,7 @@ def test_full_disk_at_a_status_write_does_not_end_the_run(make_run, monkeypatch,
     calls = []
 
     def full(self, **values):
-        if what in values and not calls:
+        if values.get(what) and not calls:
             calls.append(1)
             raise OSError(28, "No space left on device")
         write(self, **values)
@@ -97,35 +117,37 @@ def test_killed_after_source_row_gives_no_double_row(make_run):
 
 def test_a_failing_last_evaluation_keeps_the_last_steps(make_run, monkeypatch):
     run = make_run(training__checkpoint_interval=100, training__evaluation_interval=0)
-    evaluate = Session.evaluate
+    measure = judging.Judge.measure
 
-    def failing(self, model):
-        if self.step == 10:
+    def failing(self, *arguments, **options):
+        if self._session.step == 10:
             raise RuntimeError("too little memory")
-        return evaluate(self, model)
+        return measure(self, *arguments, **options)
 
-    monkeypatch.setattr(Session, "evaluate", failing)
+    monkeypatch.setattr(judging.Judge, "measure", failing)
     with pytest.raises(RuntimeError):
         train(run)
     assert run.checkpoints()[-1].step == 10
 
 
-def test_health_of_another_version_does_not_end_the_run(make_run):
+@pytest.mark.parametrize("change", [{"gone": 1.0}, {"stability": "high"}, {"shares": None}])
+def test_health_of_another_version_does_not_end_the_run(make_run, change):
     run = make_run()
-    events = adapt(RunControl(), run)
-    for event in events:
-        if isinstance(event, PhaseStarted) and event.phase is Phase.ADAPT:
-            status = json.loads(run.status_path.read_text())
-            status["health"]["source"]["gone"] = 1.0
-            run.status_path.write_text(json.dumps(status))
+    stop_at(run, 6)
+    path = run.checkpoints()[-1].path / "state.json"
+    state = json.loads(path.read_text())
+    state["health"]["source"] |= change
+    path.write_text(json.dumps(state))
+    train(run)
     assert run.status()["state"] == "finished"
+    assert run.status()["result"]["verdict"]
 
 
 def test_a_checkpoint_that_cannot_be_deleted_does_not_end_the_run(make_run, monkeypatch):
     def locked(path):
         raise PermissionError(13, "used by another process")
 
-    monkeypatch.setattr(session, "delete_checkpoint", locked)
+    monkeypatch.setattr(storage, "delete_checkpoint", locked)
     run = make_run(training__checkpoint_interval=1, training__keep_checkpoints=1)
     assert isinstance(train(run)[-1], Finished)
 
@@ -156,21 +178,21 @@ def test_best_is_not_forgotten_when_its_checkpoint_fails(make_run, monkeypatch):
     """Raise best only with a checkpoint behind it."""
     run = make_run(training__evaluation_interval=1, training__checkpoint_interval=100)
     values = iter([10.0, 50.0, 30.0, 20.0, 10.0, 10.0, 10.0])
-    save = Session.save
 
-    def worth(self, *, source=False):
-        best, w = self._session.best, next(values)
-        self.improved, self.worth = best is None or w > best, w
-        return iter(())
+    def measured(self, source_health, *, source=False):
+        yield from ()
+        scores = Scores(next(values), 0.0, {}, ())
+        model = Model.SOURCE if source else Model.TEACHER
+        return Measurement(self._session.step, model, {model: scores}, None)
 
-    monkeypatch.setattr(judging.Judge, "measure", worth)
+    monkeypatch.setattr(judging.Judge, "measure", measured)
 
-    def failing(self):
-        if self.step == 5:
+    def failing(folder, *arguments):
+        if folder.name == "step-000001":
             raise CheckpointError("disk full")
-        return save(self)
+        save_checkpoint(folder, *arguments)
 
-    monkeypatch.setattr(Session, "save", failing)
+    monkeypatch.setattr(record, "save_checkpoint", failing)
     train(run)
     assert run.status()["best_checkpoint"] == "step-000002"  # 30.0, the best that was saved
 

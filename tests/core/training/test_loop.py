@@ -63,7 +63,8 @@ def test_previews_hold_owned_pictures_and_are_kept_on_disk(make_run):
     assert [p.step for p in previews] == [5, 10]
     frame = previews[-1].frames[0]
     assert list(frame) == [
-        "target", "pseudo_label", "confidence", "twin_a", "prediction_a", "twin_b", "prediction_b", "disagreement", "ground_truth",
+        "target", "pseudo_label", "confidence", "student", "teacher", "twin_a", "prediction_a", "twin_b", "prediction_b",
+        "disagreement", "ground_truth",
     ]  # fmt: skip
     for picture in frame.values():
         assert picture.dtype == np.uint8

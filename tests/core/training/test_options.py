@@ -13,7 +13,7 @@ from core.errors import RunError
 from core.evaluation import scoring
 from core.evaluation.predictor import Predictor
 from core.events import CheckpointSaved, Evaluated, HealthMeasured, Model, Preparing, StepDone, Warned
-from core.training import judging, session
+from core.training import judging
 from core.training.device import why_not_compiled
 from core.training.loop import adapt
 from tests.core.tiny import final_weights, train
@@ -142,8 +142,12 @@ def test_health_is_measured_at_each_evaluation_and_picks_the_checkpoint_without_
 
 @pytest.mark.parametrize("collapsed", [True, False])
 def test_a_source_only_model_that_has_collapsed_is_warned_of_before_adapting(make_run, monkeypatch, collapsed):
-    measure = judging.measure_health
-    monkeypatch.setattr(judging, "measure_health", lambda *a, **k: replace(measure(*a, **k), collapsed=collapsed))
+    steps = judging.health_steps
+
+    def measured(*arguments, **options):
+        return replace((yield from steps(*arguments, **options)), collapsed=collapsed)
+
+    monkeypatch.setattr(judging, "health_steps", measured)
     events = train(make_run())
     warned = [i for i, event in enumerate(events) if isinstance(event, Warned) and "source-only steps" in event.message]
     assert len(warned) == collapsed
@@ -172,7 +176,7 @@ def test_a_run_is_evaluated_in_its_precision_with_each_image_read_once_for_all_m
             super().__init__(*args, **kwargs)
             made.append(kwargs["precision"])
 
-    monkeypatch.setattr(session, "Predictor", Watched)
+    monkeypatch.setattr(judging, "Predictor", Watched)
     monkeypatch.setattr(scoring, "read_image", lambda path: opened.append(path) or read(path))
     events = train(run)
     evaluated = [event.model for event in events if isinstance(event, Evaluated)]

@@ -23,7 +23,7 @@ from core.networks.hrda import Hrda
 from core.networks.segmenter import Head, Segmenter
 from core.pixels import Normalisation
 from core.runs.folder import RunFolder
-from core.training import distributed, session
+from core.training import building, distributed
 from core.training.distributed import SOLO, processes
 from core.training.loop import adapt
 
@@ -93,9 +93,9 @@ class Seams:
     """What is replaced in the program while these runs train."""
 
     def __enter__(self):
-        self.before = session.build, session.build_empty, distributed.synchronised, distributed.SYNCHRONISED_ON
-        session.build = build
-        session.build_empty = lambda description, num_classes, normalisation: build_kind(
+        self.before = building.build, building.build_empty, distributed.synchronised, distributed.SYNCHRONISED_ON
+        building.build = build
+        building.build_empty = lambda description, num_classes, normalisation: build_kind(
             description.encoder, num_classes
         )
         distributed.synchronised, distributed.SYNCHRONISED_ON = synchronised, ("cpu",)
@@ -106,7 +106,7 @@ class Seams:
         return self
 
     def __exit__(self, *_):
-        session.build, session.build_empty, distributed.synchronised, distributed.SYNCHRONISED_ON = self.before
+        building.build, building.build_empty, distributed.synchronised, distributed.SYNCHRONISED_ON = self.before
         distributed.AGREE_EVERY_S = self.pause
 
 
