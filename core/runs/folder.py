@@ -117,7 +117,7 @@ class RunFolder:
             try:
                 row = json.loads(line)
                 step, changes = int(row["step"]), dict(row["changes"])
-            except (ValueError, KeyError, TypeError, RecursionError):
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
                 continue
             rows = [*(earlier for earlier in rows if earlier[0] <= step), (step, changes)]
         return rows
@@ -171,9 +171,11 @@ class RunFolder:
 
     def metrics(self) -> list[dict[str, str]]:
         """Rows of metrics.csv as text by column; a torn last row is left out."""
-        lines = self._lines(self.metrics_path)
-        reader = csv.DictReader(lines)
-        return [row for row in reader if None not in row and None not in row.values()]
+        try:
+            rows = list(csv.DictReader(self._lines(self.metrics_path)))
+        except csv.Error:  # no file of ours
+            return []
+        return [row for row in rows if None not in row and None not in row.values()]
 
     def open_metrics(self, columns: Iterable[str], last_step: int, *, judged_again: bool = False) -> MetricsWriter:
         """Open metrics.csv for appending, with every row after `last_step` removed.
