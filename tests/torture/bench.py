@@ -22,6 +22,7 @@ START = 180  # seconds for its libraries
 SHARES = {
     "image": 3200, "label": 1500, "configuration": 1200, "label space": 800, "foreign weights": 600, "weights": 500,
     "metrics": 300, "changes": 300, "run status": 300, "model card": 300, "checkpoint state": 200, "checksums": 200,
+    "run notes": 100, "class names": 400, "list": 200,
     "optimizer": 200, "video": 200, "model": 100, "command": 100,
 }  # fmt: skip
 

@@ -42,6 +42,13 @@ def make(folder: Path) -> dict[str, list[bytes]]:
         "run status": [json.dumps({"state": "running", "step": 3, "total_steps": 9, "scores": {"teacher": {"miou": 1.5}}}).encode()],
         "metrics": [b"step,total,learning_rate,miou\n1,0.5,1e-3,\n2,0.25,1e-3,33.3\n3,0.125,1e-3,\n"],
         "changes": [b'{"step": 1, "changes": {"mask.block_size": 8}}\n{"step": 2, "changes": {"training.batch_size": 4}}\n'],
+        "run notes": [b'{"format_version": 1, "label": "a run", "note": "of two"}'],
+        "class names": [
+            b"# label:color_rgb:parts:actions\nroad:128,64,128::\nsky:70,130,180::\n", b"name,r,g,b\nroad,1,2,3\nsky,4,5,6\n",
+            b'{"categories": [{"id": 1, "name": "road", "color": [1, 2, 3]}, {"id": 2, "name": "sky"}]}',
+            b'{"labels": [{"name": "a--road", "readable": "Road", "color": [1, 2, 3], "evaluate": true}]}', b"0 road\n1 sky\n",
+        ],
+        "list": [b"image,label\na.png,a_label.png\nb.png,b_label.png\n", b"# images\na.png\nb.png\n"],
         "checksums": [files["SHA256SUMS"]],
         "weights": [files["student.safetensors"], to_safetensors({"w": torch.ones(3, 4), "n": torch.ones(2, dtype=torch.int32)})],
         "foreign weights": [_pickled(weights), _pickled({"model": weights, "ema_model": weights, "epoch": 3}), _legacy(weights)],
@@ -52,6 +59,7 @@ def make(folder: Path) -> dict[str, list[bytes]]:
 def is_text(kind: str) -> bool:
     return kind in (
         "configuration", "label space", "model card", "checkpoint state", "run status", "metrics", "changes", "checksums",
+        "run notes", "class names", "list",
     )  # fmt: skip
 
 

@@ -16,7 +16,10 @@ from core.checksums import SUMS, ChecksumError, read_sums
 from core.commands.cli import main
 from core.configuration import settings
 from core.configuration.config import RunConfig
+from core.dataset.choosing import choose
+from core.dataset.class_names import NamesError, read_names
 from core.dataset.reading import ReadError, image_size, read_image, read_label_values
+from core.dataset.walking import File
 from core.errors import ConfigError
 from core.evaluation.predictor import PredictionError
 from core.evaluation.video import Video
@@ -26,10 +29,12 @@ from core.networks.segmenter import NetworkError
 from core.networks.store import StoreError, load_model, read_card, read_weights
 from core.runs.folder import RunFolder
 from core.training.checkpoint import CheckpointError, load_optimizer, read_state
+from masktwins_gui.models.history import read_history
+from masktwins_gui.models.runs import list_runs
 from tests.core.networks.small import network
 
 SENTENCES = (
-    ReadError, PredictionError, ConfigError, LabelSpaceError, StoreError, NetworkError, CheckpointError, ChecksumError,
+    NamesError, ReadError, PredictionError, ConfigError, LabelSpaceError, StoreError, NetworkError, CheckpointError, ChecksumError,
 )  # fmt: skip
 MOST_FRAMES = 20
 
@@ -73,9 +78,12 @@ def readers(checkpoint: Path, work: Path) -> dict[str, tuple[str, Read]]:
         "label space": ("label_space.toml", lambda path: _use_space(path)),
         "model card": ("model.json", in_checkpoint("model.json", read_card)),
         "checkpoint state": ("state.json", in_checkpoint("state.json", read_state)),
-        "run status": ("status.json", _run),
-        "metrics": ("metrics.csv", _run),
-        "changes": ("changes.jsonl", _run),
+        "run status": ("runs/a/status.json", _run),
+        "metrics": ("runs/b/metrics.csv", _run),
+        "changes": ("runs/c/changes.jsonl", _run),
+        "run notes": ("runs/d/notes.json", _run),
+        "class names": ("names", _class_names),
+        "list": ("list", _list),
         "checksums": (SUMS, lambda path: _checksums(path)),
         "weights": ("weights.safetensors", lambda path: _finite(read_weights(path))),
         "foreign weights": ("a.pth", lambda path: load_into(segmenter, read_foreign(path), "a.pth") and None),
@@ -125,10 +133,35 @@ def _run(path: Path) -> None:
     run.changes()
     run.checkpoints()
     run.config_at(10)
+    whole = RunFolder(path.parents[1] / "whole")
+    if not whole.config_path.exists():
+        whole.create(RunConfig())
+    assert whole.path in [run.path for run in list_runs(path.parents[2])]  # its neighbour's damage does not hide it
+    read_history(path.parent)
 
 
 def _checksums(path: Path) -> None:
     read_sums(path.parent)
+
+
+def _class_names(path: Path) -> None:
+    """Read the same contents as each kind of file that holds names; at least one of them may refuse it."""
+    refused = 0
+    for name in ("labelmap.txt", "classes.txt", "names.csv", "names.json"):
+        try:
+            read_names(path.replace(path.with_name(name)))
+        except NamesError:
+            refused += 1
+        path = path.with_name(name)
+    if refused == 4:
+        raise NamesError("none of them")
+
+
+def _list(path: Path) -> None:
+    files = [File("", name, ".png", str(path.with_name(f"{name}.png"))) for name in ("a", "b")]
+    for name in ("list.txt", "list.csv"):
+        shutil.copy(path, path.with_name(name))
+        choose(files, str(path.with_name(name)))
 
 
 def _finite(tensors: dict[str, torch.Tensor]) -> None:

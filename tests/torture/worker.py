@@ -97,7 +97,7 @@ def run(work: Path, seed: int, plan: list[tuple[str, int]], seconds: int) -> Non
 def _read(kind: str, name: str, read: Read, data: bytes, work: Path, watch: Watch, seconds: int) -> dict[str, str]:
     """Read one input; what is wrong with how that went, empty where nothing is."""
     path = work / kind.replace(" ", "_") / name
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     watch.seen.clear()
     watch.armed = True
