@@ -1,5 +1,6 @@
 # make run    install into .venv and open the application on the generated demo
 # make test   install with the test extras; linters, types, import contracts, tests
+# make torture  thousands of damaged and hostile files of every kind (minutes)
 # make check  the linters, types and import contracts alone
 # make clean  remove what was installed and built
 
@@ -9,12 +10,13 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python; d
 BIN := .venv/bin
 DEMO ?= masktwins-demo
 JOBS ?= 2
+TORTURE ?= --inputs 10000 --seed 0
 
 # One thread per test worker: the tensors are tiny, and two workers' thread pools would fight for the cores.
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1 QT_QPA_PLATFORM=offscreen
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check clean
+.PHONY: help run test torture check clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -45,6 +47,9 @@ check: .venv/.installed-test
 test: check
 	@$(BIN)/python packaging/system_libraries.py --offscreen
 	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+torture: .venv/.installed-test
+	$(BIN)/python -m tests.torture $(TORTURE)
 
 clean:
 	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

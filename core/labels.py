@@ -87,12 +87,12 @@ def load_space(path: Path) -> LabelSpace:
     try:
         data = tomllib.loads(read_text(path))
         return parse_space(data, path.stem if path.stem != "label_space" else path.resolve().parent.name)
-    except OSError as error:
-        raise LabelSpaceError(f"{path} cannot be read: {reason(error)}.") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise LabelSpaceError(f"{path} is not valid TOML: {reason(error)}.") from error
     except LabelSpaceError as error:
         raise LabelSpaceError(f"{path}: {error}") from None
+    except OSError as error:
+        raise LabelSpaceError(f"{path} cannot be read: {reason(error)}.") from error
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of more than 4,300 digits
+        raise LabelSpaceError(f"{path} is not valid TOML: {reason(error)}.") from error
 
 
 def parse_space(data: Mapping[str, Any], name: str = "labels") -> LabelSpace:

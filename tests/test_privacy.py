@@ -1,6 +1,7 @@
 """Nothing leaves the machine: a whole session in processes that are killed for asking for an internet socket."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -95,3 +96,10 @@ def test_a_connection_would_be_noticed(tmp_path, family):
 def test_a_local_socket_is_no_connection(tmp_path):
     script = "from tests.core.sealed import seal\nseal()\nimport socket\nsocket.socketpair()"
     assert run_sealed(script, tmp_path, tmp_path / "out").returncode == 0
+
+
+def test_a_program_would_be_noticed(tmp_path):
+    script = "from tests.core.sealed import seal\nseal(programs={})\nimport os\nos.execv('/bin/true', ['true'])"
+    assert run_sealed(script.format(False), tmp_path, tmp_path / "out").returncode == 0
+    shutil.rmtree(tmp_path / "out")
+    assert run_sealed(script.format(True), tmp_path, tmp_path / "out").returncode == -signal.SIGSYS

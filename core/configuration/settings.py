@@ -173,7 +173,7 @@ def parse_assignment(text: str) -> tuple[str, Any]:
         raise ConfigError(f"{text!r} is not of the form section.field=value")
     try:
         return path.strip(), tomllib.loads(f"x = {value}")["x"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # ValueError: also a number of more than 4,300 digits
         return path.strip(), value
 
 

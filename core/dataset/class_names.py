@@ -67,7 +67,16 @@ def read_names(path: Path) -> ClassNames | None:
     found = ClassNames(path.name)
     try:
         reader(read_text(path, MAX_JSON_BYTES).removeprefix("\ufeff"), found)
-    except (OSError, ValueError, TypeError, KeyError, RecursionError, csv.Error) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+        csv.Error,
+    ) as error:
         raise NamesError(f"{path} cannot be read as class names: {reason(error)}.") from error
     return found if found.values or found.colours else None
 
