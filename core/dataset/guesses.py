@@ -26,8 +26,7 @@ Guess = tuple[LabelSpace, float, str]  # label space, confidence 0..1, reasons i
 
 STRAY_SHARE = 0.1  # strays may cover this much of the labels
 MANY_VALUES = 32
-FEW_STRAYS = 5  # smoothing leaves at least as many values
-SPREAD = 100  # and spreads them over at least as many grey levels
+SPREAD = 100  # smoothing spreads its values over at least as many grey levels
 RARE_SHARE = 1e-4  # between 0 and 255, a value that is solid nowhere and rarer than this is a stray
 NUM_GREYS = 16  # as many evenly spaced grey levels from 0 to 255 may be classes
 GREY_RADIUS = 48
@@ -203,7 +202,7 @@ def _smooth_words(strays: Sequence[int], found: Evidence, radius: int) -> str:
 def _is_smooth(found: Evidence) -> bool:
     """Whether the values between 0 and 255 come from smoothing, or from a compression that was undone."""
     between = [value for value in found.shares if 0 < value < IGNORE]
-    if len(between) < FEW_STRAYS or max(between) - min(between) < SPREAD:
+    if len(between) < 2 or max(between) - min(between) < SPREAD:
         return False
     return found.share(value for value in between if not found.is_tiny(value)) > 0
 
