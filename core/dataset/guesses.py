@@ -5,11 +5,11 @@ Importable without torch.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from core.dataset.evidence import SOLID_SHARE, THIN_SHARE, Evidence, Storage, unpack
+from core.dataset.instances import counts_instances, of_classes
 from core.dataset.masses import Masses, weigh
 from core.labels import (
     IGNORE,
@@ -101,11 +101,11 @@ def _instances(found: Evidence) -> Guess | None:
     """Class and instance in one number: the remainders count from 0 or 1 within each class."""
     if found.storage is not Storage.NUMBERS or max(found.shares) <= IGNORE:
         return None
-    fitting = [factor for factor in (1000, 256) if _counts_instances(found.shares.keys(), factor)]
+    fitting = [factor for factor in (1000, 256) if counts_instances(found.shares.keys(), factor)]
     if len(fitting) != 1:
         return None
     (factor,) = fitting
-    classes = _of_classes(found, factor)
+    classes = of_classes(found, factor)
     rules = (_named_cityscapes, _cityscapes_ids) if factor == 1000 else ()
     space, confidence, _ = next((result for rule in rules if (result := rule(classes))), None) or _ids(classes)
     words = (
@@ -113,42 +113,6 @@ def _instances(found: Evidence) -> Guess | None:
         f"{_some(sorted(classes.shares))}."
     )
     return replace(space, instances=factor, encoding=Encoding.IDS), min(confidence, 0.8), words
-
-
-def _counts_instances(values: Iterable[int], factor: int) -> bool:
-    """Whether numbers look like class × factor + instance."""
-    members: dict[int, set[int]] = {}
-    plain: set[int] = set()
-    for value in values:
-        if value < factor:
-            plain.add(value)
-        elif value != 65535:
-            members.setdefault(value // factor, set()).add(value % factor)
-    if factor == 256:
-        members.setdefault(0, set()).update(plain - {IGNORE})
-        members = {c: numbers for c, numbers in members.items() if numbers}
-    elif any(value > IGNORE for value in plain):
-        return False
-    largest = max((len(numbers) for numbers in members.values()), default=0)
-    counted = all(min(n) <= 1 and max(n) < 2 * len(n) + 1 for n in members.values())
-    return largest >= 2 and counted and largest < 255 and max(members) <= IGNORE
-
-
-def _of_classes(found: Evidence, factor: int) -> Evidence:
-    """The evidence of the classes alone."""
-
-    def part(value: int) -> int:
-        return value // factor if value >= factor else value if factor == 1000 else 0
-
-    shares: Counter[int] = Counter()
-    solid: Counter[int] = Counter()
-    files: Counter[int] = Counter()
-    for value, share in found.shares.items():
-        shares[part(value)] += share  # type: ignore[assignment]  # a Counter of shares
-        files[part(value)] = max(files[part(value)], found.files[value])
-    for value, share in found.solid.items():
-        solid[part(value)] += share  # type: ignore[assignment]
-    return replace(found, shares=shares, solid=solid, files=files)
 
 
 def _named_cityscapes(found: Evidence) -> Guess | None:
