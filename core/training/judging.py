@@ -11,6 +11,7 @@ from typing import Any
 
 from core.evaluation.choice import early_warning, score, verdict
 from core.evaluation.health import COLUMNS, Health, choose, label_shares, measure_health
+from core.evaluation.scoring import likely_exchanged
 from core.events import Evaluated, Event, HealthMeasured, Model, Warned
 from core.runs.folder import RunFolder
 from core.training.session import Session
@@ -48,6 +49,8 @@ class Judge:
                 self.row[f"{name.value}_miou"] = scores.miou
                 self._keep("scores", name, scores.to_json())
                 yield Evaluated(self._session.step, name, scores)
+                if source and (words := likely_exchanged(scores, self._session.listing.space.classes)):
+                    yield Warned("classes_exchanged", words)
                 worth = scores.miou  # NaN where no pixel is labelled
         judged = Model.SOURCE if source else Model.TEACHER
         health = self._health(judged) if source or Model.TEACHER in found else None
