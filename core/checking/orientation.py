@@ -25,7 +25,8 @@ from core.labels import IGNORE
 
 NUM_LOOKED_AT = 64  # pairs of a folder, evenly spread
 LONGEST_SIDE = 512  # px: images are compared no larger than this
-LEAST_GAIN = 0.1  # standard deviations of the image's changes, by which another position must be better
+LEAST_GAIN = 0.25  # standard deviations of the image's changes, by which another position must be better
+LEAST_FIT = 0.4  # how well it must fit; labels of street scenes that lie right fit by 0.9, and turned by 0.1
 CERTAIN = 4.0  # standard errors
 FEW = 3  # with fewer pairs than this the gain alone decides, and must be FEW_GAIN
 FEW_GAIN = 0.5
@@ -44,10 +45,11 @@ _BY_EXIF = {  # how stored pixels become shown ones, by EXIF orientation
 
 @dataclass(frozen=True)
 class Turn:
-    """How much better a label fits its image in another position, in standard deviations; worse: below 0."""
+    """How well a label fits its image in another position: mean change at its borders, in standard deviations."""
 
     kind: str  # "exif": as the image is stored; "180", "90", "270": turned by so many degrees
-    gain: float
+    fit: float
+    gain: float  # against the position as it is; worse: below 0
 
 
 def turns(image: np.ndarray, label: np.ndarray, exif: int) -> list[Turn]:
@@ -72,7 +74,8 @@ def turns(image: np.ndarray, label: np.ndarray, exif: int) -> list[Turn]:
     step = max(1, math.ceil(max(shown) / LONGEST_SIDE))
     changes = _changes(image[::step, ::step])
     now = _fit(changes, label[::step, ::step]) if label.shape == shown else 0.0
-    return [Turn(kind, _fit(changes, one[::step, ::step]) - now) for kind, one in fitting.items()]
+    fits = {kind: _fit(changes, one[::step, ::step]) for kind, one in fitting.items()}
+    return [Turn(kind, fit, fit - now) for kind, fit in fits.items()]
 
 
 def _changes(image: np.ndarray) -> np.ndarray:
@@ -99,26 +102,29 @@ def _fit(changes: np.ndarray, label: np.ndarray) -> float:
 class TurnTally:
     """Collects the turns of pairs by role."""
 
-    gains: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))  # by role and kind
+    turns: dict[tuple[str, str], list[Turn]] = field(default_factory=lambda: defaultdict(list))  # by role and kind
     paths: dict[tuple[str, str], list[Path]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, role: str, path: Path, found: Sequence[Turn]) -> None:
         for turn in found:
-            self.gains[role, turn.kind].append(turn.gain)
+            self.turns[role, turn.kind].append(turn)
             self.paths[role, turn.kind].append(path)
 
     def problems(self) -> list[Problem]:
         """The positions in which labels fit better, one problem per role at most."""
         best: dict[str, tuple[float, str]] = {}
-        for (role, kind), gains in self.gains.items():
-            mean = float(np.mean(gains))
-            if _is_certain(gains) and mean > best.get(role, (0.0, ""))[0]:
+        for (role, kind), found in self.turns.items():
+            mean = float(np.mean([turn.gain for turn in found]))
+            if _is_certain(found) and mean > best.get(role, (0.0, ""))[0]:
                 best[role] = mean, kind
         return [_problem(role, kind, self.paths[role, kind]) for role, (_, kind) in sorted(best.items())]
 
 
-def _is_certain(gains: Sequence[float]) -> bool:
+def _is_certain(found: Sequence[Turn]) -> bool:
+    gains = [turn.gain for turn in found]
     mean = float(np.mean(gains))
+    if np.mean([turn.fit for turn in found]) < LEAST_FIT:
+        return False
     if len(gains) < FEW:
         return mean > FEW_GAIN
     error = float(np.std(gains, ddof=1)) / math.sqrt(len(gains))

@@ -108,7 +108,7 @@ def written(space: LabelSpace, class_id: int) -> str:
             "#{:02x}{:02x}{:02x}".format(*colour) for colour, target in space.colours.items() if target == class_id
         ]
     else:
-        found = [str(value) for value, target in space.named_values().items() if target == class_id]
+        found = [str(value) for value, target in sorted(space.named_values().items()) if target == class_id]
     shown = ", ".join(found[:6]) + (" …" if len(found) > 6 else "")
     return f"{shown} × {space.instances} + instance" if space.instances else shown
 

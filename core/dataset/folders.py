@@ -17,7 +17,8 @@ from pathlib import Path
 
 from core.dataset import inference, names, partners
 from core.dataset.choosing import Index, choose
-from core.dataset.inference import Affixes, Rule
+from core.dataset.explanations import Affixes, Inferred, Rule, template
+from core.dataset.kinds import grown
 from core.dataset.matching import Matches, match, without_doubles
 from core.dataset.problems import Problem, Severity
 from core.dataset.templates import TemplateError, pair_by, parse_pairing
@@ -116,7 +117,7 @@ def _split(files: list[File], pairing: str) -> tuple[list[File], list[File]]:
         photographs = {file.path for file in files if file.suffix in (".jpg", ".jpeg")}
         marked = [file for file in files if photographs and file.path not in photographs]
     if not marked:
-        marked = inference.grown(files)
+        marked = grown(files)
     chosen = {file.path for file in marked}
     return [file for file in files if file.path not in chosen], marked
 
@@ -196,12 +197,12 @@ def _match(
     return {**matches, **inferred.matches}, inferred.rule
 
 
-def _explains_all(found: _Both, matches: Matches) -> inference.Inferred:
+def _explains_all(found: _Both, matches: Matches) -> Inferred:
     """An explanation of all names that agrees with what the usual conventions pair; it may explain a single file more."""
     whole = inference.infer(found.images, found.labels)
     agrees = all(whole.matches.get(path) == labels for path, labels in matches.items())
     complete = len(whole.matches) == min(len(found.images), len(found.labels))
-    return whole if agrees and complete else inference.Inferred()
+    return whole if agrees and complete else Inferred()
 
 
 # Words ---------------------------------------------------------------------------------------------
@@ -244,8 +245,8 @@ def _templates(image: File, label: File, rule: Rule | None) -> tuple[str, str]:
     else:
         return f"*{suffixes[0]}", f"*{suffixes[1]}"
     return (
-        inference.template(image.stem, sides[0], suffixes[0], padded=padded),
-        inference.template(label.stem, sides[1], suffixes[1], padded=padded),
+        template(image.stem, sides[0], suffixes[0], padded=padded),
+        template(label.stem, sides[1], suffixes[1], padded=padded),
     )
 
 

@@ -5,11 +5,11 @@ Importable without torch.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from core.dataset.evidence import SOLID_SHARE, THIN_SHARE, Evidence, Storage, unpack
+from core.dataset.instances import counts_instances, of_classes
 from core.dataset.masses import Masses, weigh
 from core.labels import (
     IGNORE,
@@ -26,8 +26,7 @@ Guess = tuple[LabelSpace, float, str]  # label space, confidence 0..1, reasons i
 
 STRAY_SHARE = 0.1  # strays may cover this much of the labels
 MANY_VALUES = 32
-FEW_STRAYS = 5  # smoothing leaves at least as many values
-SPREAD = 100  # and spreads them over at least as many grey levels
+SPREAD = 100  # smoothing spreads its values over at least as many grey levels
 RARE_SHARE = 1e-4  # between 0 and 255, a value that is solid nowhere and rarer than this is a stray
 NUM_GREYS = 16  # as many evenly spaced grey levels from 0 to 255 may be classes
 GREY_RADIUS = 48
@@ -102,11 +101,11 @@ def _instances(found: Evidence) -> Guess | None:
     """Class and instance in one number: the remainders count from 0 or 1 within each class."""
     if found.storage is not Storage.NUMBERS or max(found.shares) <= IGNORE:
         return None
-    fitting = [factor for factor in (1000, 256) if _counts_instances(found.shares.keys(), factor)]
+    fitting = [factor for factor in (1000, 256) if counts_instances(found.shares.keys(), factor)]
     if len(fitting) != 1:
         return None
     (factor,) = fitting
-    classes = _of_classes(found, factor)
+    classes = of_classes(found, factor)
     rules = (_named_cityscapes, _cityscapes_ids) if factor == 1000 else ()
     space, confidence, _ = next((result for rule in rules if (result := rule(classes))), None) or _ids(classes)
     words = (
@@ -114,42 +113,6 @@ def _instances(found: Evidence) -> Guess | None:
         f"{_some(sorted(classes.shares))}."
     )
     return replace(space, instances=factor, encoding=Encoding.IDS), min(confidence, 0.8), words
-
-
-def _counts_instances(values: Iterable[int], factor: int) -> bool:
-    """Whether numbers look like class × factor + instance."""
-    members: dict[int, set[int]] = {}
-    plain: set[int] = set()
-    for value in values:
-        if value < factor:
-            plain.add(value)
-        elif value != 65535:
-            members.setdefault(value // factor, set()).add(value % factor)
-    if factor == 256:
-        members.setdefault(0, set()).update(plain - {IGNORE})
-        members = {c: numbers for c, numbers in members.items() if numbers}
-    elif any(value > IGNORE for value in plain):
-        return False
-    largest = max((len(numbers) for numbers in members.values()), default=0)
-    counted = all(min(n) <= 1 and max(n) < 2 * len(n) + 1 for n in members.values())
-    return largest >= 2 and counted and largest < 255 and max(members) <= IGNORE
-
-
-def _of_classes(found: Evidence, factor: int) -> Evidence:
-    """The evidence of the classes alone."""
-
-    def part(value: int) -> int:
-        return value // factor if value >= factor else value if factor == 1000 else 0
-
-    shares: Counter[int] = Counter()
-    solid: Counter[int] = Counter()
-    files: Counter[int] = Counter()
-    for value, share in found.shares.items():
-        shares[part(value)] += share  # type: ignore[assignment]  # a Counter of shares
-        files[part(value)] = max(files[part(value)], found.files[value])
-    for value, share in found.solid.items():
-        solid[part(value)] += share  # type: ignore[assignment]
-    return replace(found, shares=shares, solid=solid, files=files)
 
 
 def _named_cityscapes(found: Evidence) -> Guess | None:
@@ -203,7 +166,7 @@ def _smooth_words(strays: Sequence[int], found: Evidence, radius: int) -> str:
 def _is_smooth(found: Evidence) -> bool:
     """Whether the values between 0 and 255 come from smoothing, or from a compression that was undone."""
     between = [value for value in found.shares if 0 < value < IGNORE]
-    if len(between) < FEW_STRAYS or max(between) - min(between) < SPREAD:
+    if len(between) < 2 or max(between) - min(between) < SPREAD:
         return False
     return found.share(value for value in between if not found.is_tiny(value)) > 0
 

@@ -9,16 +9,16 @@ Importable without torch.
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from core.dataset import names
 from core.dataset.evidence import spread
-from core.dataset.matching import Matches
+from core.dataset.explanations import ZEROS, Affixes, Inferred, Rule, template
+from core.dataset.kinds import folder_per_image, several_labels
 from core.dataset.problems import Problem, Severity, problem
 from core.dataset.walking import File
 
@@ -29,58 +29,8 @@ NUM_SAMPLED = 24  # names looked at to find templates
 NUM_SAMPLED_OF_MANY = 600  # where one side has many more files than the other
 MAX_TEMPLATES = 12  # of one side that are tried
 MAX_NAME = 120  # characters
-MAX_KINDS = 64  # of labels per image
 
-_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
-_SEPARATOR = re.compile(r"[^a-z0-9]")
 Placing = Callable[[str], str]
-
-
-@dataclass(frozen=True)
-class Affixes:
-    """The text before and after the id in a name."""
-
-    head: str = ""
-    tail: str = ""
-
-    def core(self, name: str) -> str | None:
-        """The id in a name; None where the name is not of this form."""
-        end = len(name) - len(self.tail)
-        if len(self.head) >= end or not name.startswith(self.head) or not name.endswith(self.tail):
-            return None
-        return name[len(self.head) : end]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """An explanation: how images and labels are named. `padded`: leading zeros do not count."""
-
-    image: Affixes
-    label: Affixes
-    padded: bool = False
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether an image's whole name, as it is, is the id."""
-        return self.image == Affixes() and not self.padded
-
-    @property
-    def cuts_numbers(self) -> bool:
-        """Whether ids begin or end within what may be a number of a name."""
-        return any(part.head[-1:].isdigit() or part.tail[:1].isdigit() for part in (self.image, self.label))
-
-    def name(self, stem: str) -> str:
-        folded = names.fold(stem)
-        return _ZEROS.sub("", folded) if self.padded else folded
-
-
-@dataclass
-class Inferred:
-    """What was found: pairs, or why there are none."""
-
-    matches: Matches = field(default_factory=dict)
-    rule: Rule | None = None
-    problem: Problem | None = None
 
 
 def infer(images: Sequence[File], labels: Sequence[File], *, rest: bool = False) -> Inferred:
@@ -104,7 +54,7 @@ def infer(images: Sequence[File], labels: Sequence[File], *, rest: bool = False)
         and (len(one.pairs) > 1 or (not rest and smaller == 1 and (larger == 1 or one.rule.is_whole)))
     ]
     if not good:
-        return Inferred() if rest else _folder_per_image(images, labels) or _kinds(images, labels)
+        return Inferred() if rest else folder_per_image(images, labels) or several_labels(images, labels)
     best = good[0]
     for other in results:
         if (
@@ -114,7 +64,7 @@ def infer(images: Sequence[File], labels: Sequence[File], *, rest: bool = False)
         ):
             if rest:
                 return Inferred()
-            kinds = _kinds(images, labels)
+            kinds = several_labels(images, labels)
             return kinds if kinds.problem else Inferred(problem=_competing(images, best, other))
     return Inferred({path: [label] for path, label in best.pairs.items()}, _shortest_ids(best, images))
 
@@ -151,7 +101,7 @@ def _rules(images: Sequence[File], labels: Sequence[File]) -> list[Rule]:
         plain = Rule(Affixes(), Affixes(), padded)
         of_images = sorted({plain.name(file.stem) for file in images})
         of_labels = sorted({plain.name(file.stem) for file in labels})
-        if padded and all(_ZEROS.search(file.stem) is None for file in (*images, *labels)):
+        if padded and all(ZEROS.search(file.stem) is None for file in (*images, *labels)):
             break
         for image in _affixes(of_images):
             cores = {core for name in of_images if (core := image.core(name)) is not None}
@@ -260,113 +210,7 @@ def _anywhere(_: str) -> str:
     return ""
 
 
-# Folders and kinds ---------------------------------------------------------------------------------
-
-
-def _folder_per_image(images: Sequence[File], labels: Sequence[File]) -> Inferred | None:
-    """A folder per image, each with one image and one label, as `a/image.png` and `a/mask.png`."""
-    if len({file.stem for file in images}) > 1 or len({file.stem for file in labels}) > 1:
-        return None
-    for place in (names.fold, names.plain_place):
-        by_place = {place(file.place): file for file in labels}
-        if len(by_place) < len(labels) or len({place(file.place) for file in images}) < len(images):
-            continue
-        found = {file.path: [by_place[key]] for file in images if (key := place(file.place)) in by_place and key}
-        if len(found) >= LEAST_SHARE * min(len(images), len(labels)):
-            return Inferred(found)
-    return None
-
-
-def _kinds(images: Sequence[File], labels: Sequence[File]) -> Inferred:
-    """Several labels per image that differ in an ending or a folder: masks of one class each, or kinds of labels."""
-    ids = {names.image_base(file.stem) for file in images}
-    by_id: dict[str, dict[str, File]] = defaultdict(dict)
-    unclear: list[File] = []
-    for label in labels:
-        found = dict(_kind(label, ids))
-        if found:
-            core, kind = next(iter(found.items()))
-            by_id[core].setdefault(kind, label)
-        unclear += [label] if len(found) > 1 else []
-    several = [kinds for kinds in by_id.values() if len(kinds) > 1]
-    kinds = sorted(Counter(kind for found in several for kind in found).items(), key=lambda item: (-item[1], item[0]))
-    often = [kind for kind, num in kinds if 2 * num >= len(several)]
-    if len(several) < LEAST_SHARE * min(len(ids), len(labels)) or not 2 <= len(often) <= MAX_KINDS:
-        if len(unclear) > (1 - LEAST_SHARE_OF_REST) * len(labels):
-            return Inferred(problem=_unclear(images, unclear))
-        return Inferred(_open_ends(images, by_id))
-    shown = ", ".join(sorted(often)[:6]) + (" …" if len(often) > 6 else "")
-    message = (
-        f"Each image has several labels, told apart by {shown}. If each is the mask of one class, combine them: "
-        "masktwins convert LABELS OUT. If they are kinds of labels, choose the folder of one kind, or name one with --pair, "
-        f"such as --pair '{{id}}{images[0].suffix}:{_example(images[0], often[0], labels[0].suffix)}'."
-    )
-    paths = [Path(file.path) for file in labels]
-    return Inferred(problem=problem("one_hot_labels", Severity.ERROR, message, paths, role="labels"))
-
-
-def _kind(label: File, ids: set[str]) -> Iterator[tuple[str, str]]:
-    """The image's id in a label's name or folder, and what else there is."""
-    stem = names.fold(label.stem)
-    parts = [part for part in names.fold(label.place).split("/") if part]
-    if stem in ids:
-        yield stem, f"{'/'.join(parts)}/"
-    elif parts and parts[-1] in ids:
-        yield parts[-1], stem
-    else:
-        for end in range(len(stem) - 1, 0, -1):
-            if _SEPARATOR.match(stem[end]) and stem[:end] in ids:
-                yield stem[:end], stem[end:]
-        for start in range(1, len(stem)):
-            if _SEPARATOR.match(stem[start - 1]) and stem[start:] in ids:
-                yield stem[start:], stem[:start]
-
-
-def _example(image: File, kind: str, suffix: str) -> str:
-    if kind.endswith("/"):
-        return f"{kind}{{id}}{suffix}"
-    return f"{{id}}{kind}{suffix}" if _SEPARATOR.match(kind) else f"{{id}}/{kind}{suffix}"
-
-
-def _open_ends(images: Sequence[File], by_id: dict[str, dict[str, File]]) -> Matches:
-    """One label per image that begins with its whole name, with differing ends: `0007_annotator3.png`."""
-    owners = Counter(names.image_base(file.stem) for file in images)
-    found = {
-        file.path: [next(iter(by_id[key].values()))]
-        for file in images
-        if owners[key := names.image_base(file.stem)] == 1 and len(by_id.get(key, ())) == 1
-    }
-    num = sum(len(kinds) for kinds in by_id.values())
-    return found if found and len(found) >= LEAST_SHARE_OF_REST * max(num, min(len(images), num)) else {}
-
-
-def grown(files: Sequence[File]) -> list[File]:
-    """The labels in a folder that holds images too: files whose name is another's and an ending (`a.png`, `a-m.png`)."""
-    stems = {(file.place, names.fold(file.stem)) for file in files}
-    endings: dict[str, list[File]] = defaultdict(list)
-    for file in files:
-        stem = names.fold(file.stem)
-        for end in range(len(stem) - 1, 0, -1):
-            if (_SEPARATOR.match(stem[end]) or stem[end - 1].isdigit()) and (file.place, stem[:end]) in stems:
-                endings[stem[end:]].append(file)
-                break
-    if not endings:
-        return []
-    best = max(endings.values(), key=len)
-    return best if 3 * len(best) >= len(files) else []
-
-
 # Words ---------------------------------------------------------------------------------------------
-
-
-def template(stem: str, affixes: Affixes, suffix: str, *, padded: bool) -> str:
-    """A file's name with its id as {id}: `IMG_{id}.JPG`; {id:d} for a number whose leading zeros do not count."""
-    mark = "{id:d}" if padded else "{id}"
-    folded = names.fold(stem)
-    fits = len(folded) == len(stem) and folded.startswith(affixes.head) and folded.endswith(affixes.tail)
-    head = stem[: len(affixes.head)] if fits else affixes.head
-    tail = stem[len(stem) - len(affixes.tail) :] if fits else affixes.tail
-    return f"{head}{mark}{tail}{suffix}"
 
 
 def _shortest_ids(result: _Result, images: Sequence[File]) -> Rule:
@@ -383,14 +227,6 @@ def _shortest_ids(result: _Result, images: Sequence[File]) -> Rule:
         return rule
     image, label = rule.image, rule.label
     return Rule(Affixes(image.head + shared, image.tail), Affixes(label.head + shared, label.tail), rule.padded)
-
-
-def _unclear(images: Sequence[File], unclear: Sequence[File]) -> Problem:
-    message = (
-        f"The labels' names hold the names of two images each, such as {unclear[0].name}. Nothing is paired. Say which one "
-        f"counts with --pair, such as --pair '{{id}}{images[0].suffix}:{{id}}_*{unclear[0].suffix}' (data.pairing)."
-    )
-    return problem("pairing_ambiguous", Severity.ERROR, message, [Path(file.path) for file in unclear], role="labels")
 
 
 def _competing(images: Sequence[File], first: _Result, second: _Result) -> Problem:

@@ -13,7 +13,7 @@ from core.evaluation.choice import early_warning
 from core.evaluation.health import Health, choose, health_steps, label_shares
 from core.evaluation.predictor import PredictionError, Predictor
 from core.evaluation.scores import scores_of
-from core.evaluation.scoring import evaluation_steps
+from core.evaluation.scoring import evaluation_steps, likely_exchanged
 from core.events import Evaluated, Event, HealthMeasured, Measuring, Model, Scores, Warned
 from core.networks.build import Segmenter
 from core.training.interruption import InterruptedByStop, Stopping, interruptible
@@ -66,6 +66,8 @@ class Judge:
                     return None
                 for name, found in scores.items():
                     yield Evaluated(session.step, name, found)
+                    if source and (words := likely_exchanged(found, session.listing.space.classes)):
+                        yield Warned("classes_exchanged", words)
             if source or Model.TEACHER in models:
                 try:
                     health = yield from self._health(judged, source_health)

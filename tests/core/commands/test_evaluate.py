@@ -9,7 +9,7 @@ from PIL import Image
 
 from core.commands.cli import main
 from core.evaluation.scoring import likely_exchanged
-from core.events import Scores
+from core.events import Scores, Warned
 from core.runs.create import create_run
 from tests.core.tiny import tiny_config, train
 
@@ -95,3 +95,10 @@ def test_two_exchanged_classes_are_named():
     assert "'b' are predicted as 'a'" in likely_exchanged(scores, ["a", "b", "c"])
     assert likely_exchanged(Scores(0.0, 0.0, {}, ((90, 10), (80, 20))), ["a", "b"]) == ""
     assert likely_exchanged(Scores(0.0, 0.0, {}, ((0, 0), (80, 20))), ["a", "b"]) == ""
+
+
+def test_a_run_warns_of_exchanged_classes_after_its_source_only_steps(tiny_data, tmp_path, monkeypatch):
+    monkeypatch.setattr("core.training.judging.likely_exchanged", lambda scores, names: f"{len(names)} classes")
+    made = create_run(tiny_config(tiny_data, training__steps=2, training__source_steps=2), tmp_path / "run")
+    warned = [event for event in train(made) if isinstance(event, Warned) and event.code == "classes_exchanged"]
+    assert [event.message for event in warned] == ["3 classes"]
