@@ -12,7 +12,7 @@ from masktwins_gui.models.images import THUMBNAIL, ImagesModel
 from masktwins_gui.models.pictures import thumbnail
 from masktwins_gui.models.services import Jobs
 from masktwins_gui.widgets.class_legend import ClassLegend
-from masktwins_gui.widgets.controls import combo, slider
+from masktwins_gui.widgets.controls import combo, describe, slider
 
 
 class ThumbnailPanel(QWidget):
@@ -27,8 +27,7 @@ class ThumbnailPanel(QWidget):
         self.count = theme.label("", "muted")
         self.images = ImagesModel(self)
         self.view = QListView()
-        self.view.setObjectName("data.images")
-        self.view.setAccessibleName(self.tr("Images"))
+        describe(self.view, "data.images", self.tr("Images"), self.tr("The images with their labels laid over them"))
         self.view.setModel(self.images)
         self.view.setViewMode(QListView.ViewMode.IconMode)
         self.view.setIconSize(THUMBNAIL)
