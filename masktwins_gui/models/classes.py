@@ -64,7 +64,7 @@ class ClassesModel(TableModel[ClassRow]):
                 return row.merged_into if column == self.MERGED else row.name
             case Qt.ItemDataRole.CheckStateRole if column in (self.COUNTS, self.IGNORED):
                 on = row.ignored if column == self.IGNORED else row.counts and row.is_class
-                return Qt.CheckState.Checked if on else Qt.CheckState.Unchecked
+                return (Qt.CheckState.Checked if on else Qt.CheckState.Unchecked).value  # Qt wants the number
             case Qt.ItemDataRole.DecorationRole if column == self.NAME:
                 return QColor(*row.colour)
             case Qt.ItemDataRole.ForegroundRole if not row.is_class:
@@ -76,8 +76,10 @@ class ClassesModel(TableModel[ClassRow]):
         return None
 
     def flags(self, index: Index) -> Qt.ItemFlag:
+        if not index.isValid():
+            return Qt.ItemFlag.NoItemFlags
         flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
-        if not index.isValid() or not self.editable:
+        if not self.editable:
             return flags
         row = self.rows[index.row()]
         if index.column() in (self.NAME, self.MERGED):
@@ -93,8 +95,6 @@ class ClassesModel(TableModel[ClassRow]):
         match index.column(), role:
             case self.NAME, Qt.ItemDataRole.EditRole:
                 return self._edit(lambda: document.renamed(row, str(value)))
-            case self.NAME, Qt.ItemDataRole.DecorationRole:
-                return self._edit(lambda: document.coloured(row, (value.red(), value.green(), value.blue())))
             case self.COUNTS, Qt.ItemDataRole.CheckStateRole:
                 return self._edit(lambda: document.counted(row, Qt.CheckState(value) is Qt.CheckState.Checked))
             case self.IGNORED, Qt.ItemDataRole.CheckStateRole:
@@ -102,6 +102,12 @@ class ClassesModel(TableModel[ClassRow]):
             case self.MERGED, Qt.ItemDataRole.EditRole:
                 return self._edit(lambda: document.merged(row, str(value)))
         return False
+
+    def colour(self, row: int, colour: QColor) -> bool:
+        """Give a class another colour on screen."""
+        document = self.document
+        red, green, blue = colour.red(), colour.green(), colour.blue()
+        return document is not None and self.editable and self._edit(lambda: document.coloured(row, (red, green, blue)))
 
     def _edit(self, edit: Callable[[], LabelDocument]) -> bool:
         try:
