@@ -1,7 +1,8 @@
-# make run    install into .venv and open the application on the generated demo
-# make test   install with the test extras; linters, types, import contracts, tests
-# make check  the linters, types and import contracts alone
-# make clean  remove what was installed and built
+# make run      install into .venv and open the application on the generated demo
+# make test     install with the test extras; linters, types, import contracts, tests
+# make check    the linters, types and import contracts alone
+# make desktop  add it to the applications menu of this user (Linux)
+# make clean    remove what was installed and built
 
 SHELL := /bin/sh
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python; do \
@@ -14,7 +15,7 @@ JOBS ?= 2
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1 QT_QPA_PLATFORM=offscreen
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check clean
+.PHONY: help run test check desktop clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -45,6 +46,9 @@ check: .venv/.installed-test
 test: check
 	@$(BIN)/python packaging/system_libraries.py --offscreen
 	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+desktop: .venv/.installed
+	@packaging/linux/install.sh "$(CURDIR)/$(BIN)/masktwins"
 
 clean:
 	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -55,6 +55,8 @@ def _candidates(
 ) -> Iterator[Fix]:
     for problem in problems:
         role = str(problem.details.get("role", ""))
+        if problem.code == "label_space":
+            role = "source_labels"  # the classes are the source's
         camera = role.partition("_")[0]
         if problem.code == "image_smaller_than_crop":
             yield _smaller_crop(problem)

@@ -13,6 +13,7 @@ from core.checking.fixes import Fix
 from core.dataset.folders import Problem, Severity
 from masktwins_gui import theme
 from masktwins_gui.models.tables import TableModel
+from masktwins_gui.models.wording import in_titles
 from masktwins_gui.plain_text import plain_tip
 
 
@@ -51,10 +52,11 @@ class ProblemsModel(TableModel[Problem]):
             case Qt.ItemDataRole.DisplayRole:
                 word = self.tr("✕ Error") if is_error else self.tr("▲ Warning")
                 fix = self.fixes.get(id(row))
-                sentence = f"{row.message}\n→ {fix.title}" if fix else row.message
+                sentence = in_titles(row.message)
+                sentence = f"{sentence}\n→ {fix.title}" if fix else sentence
                 return (word, sentence, len(row.paths) or "")[column]
             case Qt.ItemDataRole.ForegroundRole if column == 0:
                 return QColor(theme.colours().bad if is_error else theme.colours().warn)
             case Qt.ItemDataRole.ToolTipRole:
-                return plain_tip(row.message)
+                return plain_tip(in_titles(row.message))
         return None

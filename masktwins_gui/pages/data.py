@@ -34,7 +34,7 @@ from masktwins_gui.models.states import PageState, RunState
 from masktwins_gui.widgets.busy_state import BusyState
 from masktwins_gui.widgets.class_panel import ClassPanel
 from masktwins_gui.widgets.config_form import ConfigForm
-from masktwins_gui.widgets.controls import describe, push_button
+from masktwins_gui.widgets.controls import describe, push_button, scrolled
 from masktwins_gui.widgets.domain_card import DomainCard
 from masktwins_gui.widgets.empty_state import EmptyState
 from masktwins_gui.widgets.folder_field import FolderField, dropped_folders
@@ -100,7 +100,7 @@ class DataPage(QWidget):
             field.chosen.connect(lambda path, role=role: self.choose(role, path))
         self.check_button.clicked.connect(self.check)
         self.cancel_button.clicked.connect(self.cancel_check)
-        self.problem_panel.fix_chosen.connect(lambda fix: self._project.change(fix.changes))
+        self.problem_panel.fix_chosen.connect(self._fix)
         self.class_panel.edited.connect(self._save_classes)
         self.empty.demo_requested.connect(self.demo_requested)
         self._check_timer.timeout.connect(self.check)
@@ -157,7 +157,7 @@ class DataPage(QWidget):
         self.tabs.addTab(self.thumbnails, self.tr("Images"))
         self.tabs.addTab(self.class_panel, self.tr("Classes"))
         self.tabs.addTab(self.domains, self.tr("Domains"))
-        self.tabs.addTab(_scrolled(self.form), self.tr("Settings"))
+        self.tabs.addTab(scrolled(self.form), self.tr("Settings"))
         self.tabs.setTabToolTip(3, self.tr("How the images are read, cropped and drawn"))
         right = QWidget()
         right_column = QVBoxLayout(right)
@@ -290,6 +290,12 @@ class DataPage(QWidget):
 
         self._jobs.submit("fixes", lambda _: find_fixes(problems, data, images, labels), show)
 
+    def _fix(self, fix: Fix) -> None:
+        """Make the change; what is listed is then checked again by itself, other changes ask for it."""
+        self._project.change(fix.changes)
+        if self._dataset.report is not None and self.stack.currentWidget() is not self.listing:
+            self.check()
+
     # Check -------------------------------------------------------------------------------------
 
     def check(self) -> None:
@@ -388,17 +394,3 @@ class DataPage(QWidget):
                 event.acceptProposedAction()
                 self.choose(role, folders[0])
                 return
-
-
-def _scrolled(widget: QWidget) -> QScrollArea:
-    """The widget at the top of an area that scrolls."""
-    inner = QWidget()
-    column = QVBoxLayout(inner)
-    column.setContentsMargins(10, 10, 14, 10)
-    column.addWidget(widget)
-    column.addStretch(1)
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setWidget(inner)
-    return area

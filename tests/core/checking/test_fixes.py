@@ -36,8 +36,13 @@ def test_good_data_need_no_fix(demo):
     assert fixes(demo)[1] == ()
 
 
-def test_exchanged_folders_are_exchanged_back(demo):
-    data = demo.model_copy(update={"source_images": demo.source_labels, "source_labels": demo.source_images})
+@pytest.mark.parametrize("label_space", ["auto", "stated"])
+def test_exchanged_folders_are_exchanged_back(demo, label_space):
+    """Photographs as labels: recognised as such, or full of values that a stated label space does not know."""
+    stated = demo.label_space if label_space == "stated" else "auto"
+    data = demo.model_copy(
+        update={"source_images": demo.source_labels, "source_labels": demo.source_images, "label_space": stated}
+    )
     report, found = fixes(data)
     assert not report.ok
     (fix,) = {tuple(sorted(f.changes.items())): f for f in found}.values()

@@ -184,7 +184,7 @@ def test_a_new_project_is_offered_settings_that_fit(page, qtbot, small_data):
     page._dataset.set_device("cpu")
     assert page.advice.isVisible()
     assert "crop 64 px" in page.advice.heading.text()
-    assert "the shorter side of the images is 64 px" in page.advice.reason.text()
+    assert "64 px on their shorter side" in page.advice.reason.text()
     qtbot.mouseClick(page.advice.apply, Qt.MouseButton.LeftButton)
     config = page._project.config
     assert (config.training.crop_size, config.training.batch_size, config.mask.block_size) == (64, 8, 4)
@@ -272,3 +272,15 @@ def test_a_run_keeps_classes_and_data(with_data):
     with_data.set_run_state(RunState.RUNNING)
     assert not with_data.class_panel.model.editable
     assert not with_data.class_panel.colour.isEnabled()
+
+
+def test_a_fix_of_the_crop_is_checked_again(with_data, qtbot):
+    page = with_data
+    qtbot.waitUntil(lambda: bool(page.problems.fixes))  # 512 pixels of images of 64
+    first = page._dataset.report
+    row = next(row for row in range(page.problems.rowCount()) if page.problems.fix(row))
+    page.problem_panel.table.selectRow(row)
+    qtbot.mouseClick(page.problem_panel.fix, Qt.MouseButton.LeftButton)
+    assert page._project.config.training.crop_size == 64
+    qtbot.waitUntil(lambda: page._dataset.report is not first)
+    assert not any(problem.code == "image_smaller_than_crop" for problem in page.problems.rows)
