@@ -1,8 +1,9 @@
-# make run    install into .venv and open the application on the generated demo
-# make test   install with the test extras; linters, types, import contracts, tests
+# make run      install into .venv and open the application on the generated demo
+# make test     install with the test extras; linters, types, import contracts, tests
 # make torture  thousands of damaged and hostile files of every kind (minutes)
-# make check  the linters, types and import contracts alone
-# make clean  remove what was installed and built
+# make check    the linters, types and import contracts alone
+# make desktop  add it to the applications menu of this user (Linux)
+# make clean    remove what was installed and built
 
 SHELL := /bin/sh
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python; do \
@@ -16,7 +17,7 @@ TORTURE ?= --inputs 10000 --seed 0
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1 QT_QPA_PLATFORM=offscreen
 
 .DEFAULT_GOAL := help
-.PHONY: help run test torture check clean
+.PHONY: help run test torture check desktop clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -50,6 +51,9 @@ test: check
 
 torture: .venv/.installed-test
 	$(BIN)/python -m tests.torture $(TORTURE)
+
+desktop: .venv/.installed
+	@packaging/linux/install.sh "$(CURDIR)/$(BIN)/masktwins"
 
 clean:
 	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -34,6 +34,7 @@ class Application(QApplication):
         self.setApplicationName("MaskTwins")
         self.setOrganizationName("MaskTwins")
         self.setApplicationDisplayName("")
+        self.setDesktopFileName("masktwins")  # its icon in the task bar, and notifications under its name
         self.unhandled.connect(self._show)
 
     def thread_hook(self, failure: threading.ExceptHookArgs) -> None:

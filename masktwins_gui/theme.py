@@ -133,7 +133,7 @@ QSplitter::handle:vertical {{ height: 6px; }}
 QDialogButtonBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
 QGroupBox {{ font-weight: 600; }}
 QScrollArea {{ border: none; background: transparent; }}
-QScrollArea > QWidget > QWidget {{ background: transparent; }}
+QScrollArea > QWidget#qt_scrollarea_viewport > QWidget {{ background: transparent; }}
 QProgressBar {{ border: 1px solid {border}; border-radius: 4px; background: {surface}; text-align: center; }}
 QProgressBar::chunk {{ background: {accent}; border-radius: 3px; }}
 QToolTip {{ color: {text}; background: {raised}; border: 1px solid {border}; padding: 3px; }}

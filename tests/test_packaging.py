@@ -1,14 +1,17 @@
 """The way from a clone to a running program: Makefile, environment, system libraries, wheel, licence."""
 
+import configparser
 import importlib.util
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 from types import ModuleType
+from xml.etree import ElementTree
 
 import pytest
 
@@ -199,7 +202,7 @@ def test_a_failed_installation_leaves_no_stamp(clone):
 @needs_make
 def test_make_alone_explains_itself(clone):
     result, _ = make(clone)
-    assert {line.split()[1] for line in result.stdout.splitlines()} == {"run", "test", "check", "clean"}
+    assert {line.split()[1] for line in result.stdout.splitlines()} == {"run", "test", "check", "desktop", "clean"}
 
 
 def test_ci_calls_the_readmes_test_command():
@@ -238,3 +241,43 @@ def test_the_licence_is_the_one_that_is_declared():
     assert "Apache License" in text
     assert "Version 2.0" in text
     assert 'license = "Apache-2.0"' in (REPOSITORY / "pyproject.toml").read_text()
+
+
+LINUX = REPOSITORY / "packaging" / "linux"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["desktop-file-validate", str(LINUX / "masktwins.desktop")],
+        ["appstreamcli", "validate", "--no-net", str(LINUX / "masktwins.metainfo.xml")],
+    ],
+    ids=lambda command: command[0],
+)
+def test_the_desktop_s_own_checkers_accept_the_entry(command):
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_entry_and_its_description_belong_together():
+    entry = configparser.ConfigParser(interpolation=None)
+    entry.read(LINUX / "masktwins.desktop", encoding="utf-8")
+    described = ElementTree.parse(LINUX / "masktwins.metainfo.xml").getroot()
+    assert described.findtext("launchable") == "masktwins.desktop"
+    assert described.findtext("provides/binary") == entry["Desktop Entry"]["Exec"].split()[0] == "masktwins"
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert described.find("releases/release").attrib["version"] == project["version"]
+    assert described.findtext("project_license") == project["license"]
+
+
+@needs_make
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems have no such menu")
+def test_make_desktop_adds_the_program_to_the_menu(clone, tmp_path):
+    shutil.copytree(REPOSITORY / "resources" / "icons", clone / "resources" / "icons")
+    result, _ = make(clone, "desktop", XDG_DATA_HOME=str(tmp_path / "data"))
+    assert result.returncode == 0, result.stderr
+    entry = (tmp_path / "data/applications/masktwins.desktop").read_text()
+    assert f'Exec="{clone}/.venv/bin/masktwins" %f' in entry
+    assert (tmp_path / "data/icons/hicolor/scalable/apps/masktwins.svg").is_file()

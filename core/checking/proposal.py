@@ -73,8 +73,8 @@ def _crop(cameras: list[DomainStatistics], preset_crop: int) -> tuple[int, str]:
     side = min(min(camera.sizes[0][0]) for camera in cameras)
     crop = max(SMALLEST_CROP, min(preset_crop, side // CROP_MULTIPLE * CROP_MULTIPLE))
     if crop < preset_crop:
-        return crop, f"Crop {crop} px: the shorter side of the images is {side} px; larger crops would enlarge them."
-    return crop, f"Crop {crop} px: the preset's; the images are at least {side} px high and wide."
+        return crop, f"Crop {crop} px: the images are {side} px on their shorter side."
+    return crop, f"Crop {crop} px: the preset's."
 
 
 def _batch(preset_batch: int, preset_crop: int, crop: int) -> tuple[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,9 @@ from core.dataset.folders import Pair, Problem
 from core.dataset.listing import labels_of, scan_roles
 from core.dataset.spaces import resolve_spaces
 from core.labels import LabelSpace, LabelSpaceError
+from masktwins_gui.models.label_document import LabelDocument
+
+log = logging.getLogger(__name__)
 
 
 def listed_from(data: DataConfig) -> tuple[Any, ...]:
@@ -36,6 +40,7 @@ class Holdings:
     recognition: str = ""
     target_space: LabelSpace | None = None  # how the target labels are read: the same classes
     missing: frozenset[Path] = frozenset()  # folders that are chosen and do not exist
+    document: LabelDocument | None = None  # the space as it is edited
 
 
 def take_stock(data: DataConfig) -> Holdings:
@@ -54,7 +59,24 @@ def take_stock(data: DataConfig) -> Holdings:
             recognition = str(error)
     chosen = (data.source_images, data.source_labels, data.target_images, data.target_labels, data.evaluation_images)
     missing = frozenset(folder for folder in chosen if folder is not None and not folder.is_dir())
-    return Holdings(pairs, tuple(problems), space, recognition, target_space, missing)
+    document = None if space is None else _document(data, space)
+    return Holdings(pairs, tuple(problems), space, recognition, target_space, missing, document)
+
+
+def space_setting(data: DataConfig) -> str:
+    """The setting that says how the source labels are read."""
+    return "data.source_label_space" if data.source_label_space else "data.label_space"
+
+
+def _document(data: DataConfig, space: LabelSpace) -> LabelDocument:
+    """The label space's own file, where merged classes keep their rows, or one made from the space."""
+    stated = data.source_label_space or data.label_space
+    if stated.endswith(".toml"):
+        try:
+            return LabelDocument.read(Path(stated))
+        except (OSError, ValueError) as error:
+            log.info("%s is edited without its merged classes: %s", stated, error)
+    return LabelDocument.of(space)
 
 
 class DatasetModel(QObject):

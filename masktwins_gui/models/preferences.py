@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from PySide6.QtCore import QSettings
+from PySide6.QtCore import QSettings, QStandardPaths
 
 from core.configuration import settings
 from core.configuration.config import RunConfig
@@ -80,3 +80,8 @@ def default_cache() -> Path:
         os.environ.get("HF_HOME", Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "huggingface")
     )
     return Path(os.environ.get(CACHE_VARIABLE, home / "hub"))
+
+
+def data_home() -> Path:
+    """Return the folder for data of projects that have no file yet."""
+    return Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.AppLocalDataLocation))

@@ -8,7 +8,6 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
-    QHeaderView,
     QProgressBar,
     QScrollArea,
     QSplitter,
@@ -19,27 +18,27 @@ from PySide6.QtWidgets import (
 )
 
 from core.checking.check import Report, check
+from core.checking.fixes import Fix, find_fixes
 from core.configuration import settings
 from core.configuration.config import RunConfig
 from core.configuration.sections import DataConfig
-from core.dataset.folders import Severity
+from core.dataset.listing import labels_of
 from core.errors import ConfigError
-from masktwins_gui import theme
 from masktwins_gui.models.beside import ROLES, propose
-from masktwins_gui.models.classes import ClassesModel
-from masktwins_gui.models.dataset import DatasetModel, Holdings, listed_from, take_stock
-from masktwins_gui.models.problems import ProblemsModel
+from masktwins_gui.models.dataset import DatasetModel, Holdings, listed_from, space_setting, take_stock
+from masktwins_gui.models.label_document import LabelDocument
+from masktwins_gui.models.preferences import data_home
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.services import Handle, Jobs, TaskContext
 from masktwins_gui.models.states import PageState, RunState
-from masktwins_gui.plain_text import plain_tip
+from masktwins_gui.widgets.busy_state import BusyState
+from masktwins_gui.widgets.class_panel import ClassPanel
 from masktwins_gui.widgets.config_form import ConfigForm
-from masktwins_gui.widgets.controls import describe, push_button
+from masktwins_gui.widgets.controls import describe, push_button, scrolled
 from masktwins_gui.widgets.domain_card import DomainCard
 from masktwins_gui.widgets.empty_state import EmptyState
-from masktwins_gui.widgets.file_list import FileListDialog
 from masktwins_gui.widgets.folder_field import FolderField, dropped_folders
-from masktwins_gui.widgets.tables import plain_table
+from masktwins_gui.widgets.problem_panel import ProblemPanel
 from masktwins_gui.widgets.thumbnails import ThumbnailPanel
 from masktwins_gui.widgets.training_advice import TrainingAdvice
 
@@ -63,11 +62,7 @@ class DataPage(QWidget):
 
         self.fields = {role: self._field(role) for role in ROLES}
         self._make_check()
-        self.classes = ClassesModel(self)
-        self.class_table = plain_table("data.classes", self.tr("Classes"))
-        self.class_table.setModel(self.classes)
-        self.recognition = theme.label("", "muted")
-        self.recognition.setWordWrap(True)
+        self.class_panel = ClassPanel()
         self.thumbnails = ThumbnailPanel(dataset, jobs)
         self.domains = DomainCard()
         self.advice = TrainingAdvice(project, dataset)
@@ -88,7 +83,6 @@ class DataPage(QWidget):
 
         self._connect()
         self._set_checking(False)
-        self._update_files_button()
         self._on_project(project.config)
 
     def _make_check(self) -> None:
@@ -98,24 +92,16 @@ class DataPage(QWidget):
         self.cancel_button = push_button("data.cancel", self.tr("Cancel"), self.tr("Stop the check; nothing is lost"))
         self.progress = QProgressBar()
         describe(self.progress, "data.progress", self.tr("Progress of the check"))
-        self.problems = ProblemsModel(self)
-        self.problem_table = plain_table("data.problems", self.tr("Problems"))
-        self.problem_table.setModel(self.problems)
-        self.files_button = push_button(
-            "data.show_files", self.tr("Show files …"), self.tr("List the files that the chosen problem concerns")
-        )
-        self.verdict = theme.label("", "muted")
-        self.verdict.setWordWrap(True)
+        self.problem_panel = ProblemPanel()
+        self.problems = self.problem_panel.model
 
     def _connect(self) -> None:
         for role, field in self.fields.items():
             field.chosen.connect(lambda path, role=role: self.choose(role, path))
         self.check_button.clicked.connect(self.check)
         self.cancel_button.clicked.connect(self.cancel_check)
-        self.files_button.clicked.connect(self._show_files)
-        self.problem_table.doubleClicked.connect(self._show_files)
-        self.problem_table.selectionModel().currentChanged.connect(self._update_files_button)
-        self.problems.modelReset.connect(self._update_files_button)
+        self.problem_panel.fix_chosen.connect(self._fix)
+        self.class_panel.edited.connect(self._save_classes)
         self.empty.demo_requested.connect(self.demo_requested)
         self._check_timer.timeout.connect(self.check)
         self._project.changed.connect(self._on_project)
@@ -128,7 +114,7 @@ class DataPage(QWidget):
 
     def _lay_out(self) -> None:
         self.stack = QStackedWidget()
-        self.content, self.listing = self._make_tabs(), self._make_listing()
+        self.content, self.listing = self._make_tabs(), BusyState(self.tr("Listing the folders …"), "data.listing")
         for widget in (self.empty, self.content, self.listing):
             self.stack.addWidget(widget)
 
@@ -142,12 +128,6 @@ class DataPage(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.splitter)
-        header = self.problem_table.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
-        class_header = self.class_table.horizontalHeader()
-        class_header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        class_header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
 
     def _make_left(self) -> QScrollArea:
         check_row = QHBoxLayout()
@@ -155,9 +135,6 @@ class DataPage(QWidget):
         check_row.addWidget(self.progress, 1)
         check_row.addWidget(self.cancel_button)
         check_row.addStretch(0)
-        problem_row = QHBoxLayout()
-        problem_row.addWidget(self.verdict, 1)
-        problem_row.addWidget(self.files_button)
         left = QWidget()
         column = QVBoxLayout(left)
         column.setContentsMargins(12, 12, 6, 12)
@@ -165,10 +142,8 @@ class DataPage(QWidget):
         for field in self.fields.values():
             column.addWidget(field)
         column.addLayout(check_row)
-        column.addWidget(self.problem_table, 1)
-        column.addLayout(problem_row)
+        column.addWidget(self.problem_panel, 1)
         column.addWidget(self.advice)
-        self.problem_table.setMinimumHeight(110)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -176,31 +151,13 @@ class DataPage(QWidget):
         left.setMinimumWidth(300)
         return scroll
 
-    def _make_listing(self) -> QWidget:
-        bar = QProgressBar()
-        describe(bar, "data.listing", self.tr("Listing the folders"))
-        bar.setRange(0, 0)
-        bar.setTextVisible(False)
-        bar.setFixedWidth(240)
-        widget = QWidget()
-        column = QVBoxLayout(widget)
-        column.addStretch(1)
-        for shown in (theme.label(self.tr("Listing the folders …"), "title"), bar):
-            column.addWidget(shown, 0, Qt.AlignmentFlag.AlignHCenter)
-        column.addStretch(1)
-        return widget
-
     def _make_tabs(self) -> QWidget:
-        classes = QWidget()
-        class_column = QVBoxLayout(classes)
-        class_column.addWidget(self.recognition)
-        class_column.addWidget(self.class_table, 1)
         self.tabs = QTabWidget()
         self.tabs.setObjectName("data.tabs")
         self.tabs.addTab(self.thumbnails, self.tr("Images"))
-        self.tabs.addTab(classes, self.tr("Classes"))
+        self.tabs.addTab(self.class_panel, self.tr("Classes"))
         self.tabs.addTab(self.domains, self.tr("Domains"))
-        self.tabs.addTab(_scrolled(self.form), self.tr("Settings"))
+        self.tabs.addTab(scrolled(self.form), self.tr("Settings"))
         self.tabs.setTabToolTip(3, self.tr("How the images are read, cropped and drawn"))
         right = QWidget()
         right_column = QVBoxLayout(right)
@@ -240,8 +197,8 @@ class DataPage(QWidget):
             field.set_note("")
             if path is None:
                 self._proposed.discard(role)
-        self.problems.set_problems(())
-        self.verdict.setText("")
+        self.problem_panel.set_problems(())
+        self.problem_panel.say("", "muted")
         if not any(settings.get(config, f"data.{role}") for role in ROLES):
             self._take(Holdings())
             return
@@ -255,16 +212,14 @@ class DataPage(QWidget):
             if field.path is not None:
                 field.set_note(self.tr("listing …"))
         self.stack.setCurrentWidget(self.listing)
-        self.verdict.setText(self.tr("Listing the folders …"))
-        theme.set_role(self.verdict, "muted")
+        self.problem_panel.say(self.tr("Listing the folders …"), "muted")
         self.state_changed.emit(PageState.RUNNING, 0)
 
     def _take(self, holdings: Holdings) -> None:
         self._dataset.set_holdings(holdings)
         self.stack.setCurrentWidget(self.content if holdings.pairs else self.empty)
-        self.problems.set_problems(holdings.problems)
-        self.classes.set_space(holdings.space)
-        self.recognition.setText(holdings.recognition)
+        self.problem_panel.set_problems(holdings.problems)
+        self.class_panel.show_classes(holdings.document, holdings.recognition, {})
         self.domains.clear()
         self._write_notes(holdings)
         self._say()
@@ -273,9 +228,7 @@ class DataPage(QWidget):
 
     def _scan_failed(self, message: str, details: str) -> None:
         self._take(Holdings())
-        self.verdict.setText(message)
-        self.verdict.setToolTip(plain_tip(details))
-        theme.set_role(self.verdict, "error")
+        self.problem_panel.say(message, "error", details)
         self.state_changed.emit(PageState.ATTENTION, 1)
 
     def _write_notes(self, holdings: Holdings) -> None:
@@ -304,6 +257,44 @@ class DataPage(QWidget):
         for field in self.fields.values():
             field.setEnabled(not state.active)
         self.form.set_running(state.active)
+        self.class_panel.set_editable(not state.active)
+        self.problem_panel.set_fixable(not state.active)
+
+    # Classes -----------------------------------------------------------------------------------
+
+    def _save_classes(self, document: LabelDocument) -> None:
+        """Write the edited classes beside the project in a job thread, and use them; undo brings the former ones back."""
+        folder = (self._project.folder or data_home()) / "label_spaces"
+        setting = space_setting(self._project.config.data)
+
+        def use(path: Path) -> None:
+            self._project.change({setting: str(path)})
+
+        self._jobs.submit("classes", lambda _: document.save(folder), use, self._classes_failed)
+
+    def _classes_failed(self, message: str, details: str) -> None:
+        self.class_panel.refuse(self.tr("The classes cannot be saved: {0}").format(message))
+
+    # Fixes -------------------------------------------------------------------------------------
+
+    def _find_fixes(self, report: Report) -> None:
+        """Look in a job thread for changes that are certain to solve a problem."""
+        data, problems = self._project.config.data, report.problems
+        pairs = {"source": self._dataset.pairs("source"), "target": self._dataset.to_look_at}
+        images = {camera: [pair.image for pair in found] for camera, found in pairs.items()}
+        labels = {camera: labels_of(found) for camera, found in pairs.items()}
+
+        def show(fixes: tuple[Fix, ...]) -> None:
+            if self._dataset.report is report:
+                self.problem_panel.set_fixes(fixes)
+
+        self._jobs.submit("fixes", lambda _: find_fixes(problems, data, images, labels), show)
+
+    def _fix(self, fix: Fix) -> None:
+        """Make the change; what is listed is then checked again by itself, other changes ask for it."""
+        self._project.change(fix.changes)
+        if self._dataset.report is not None and self.stack.currentWidget() is not self.listing:
+            self.check()
 
     # Check -------------------------------------------------------------------------------------
 
@@ -340,19 +331,20 @@ class DataPage(QWidget):
         self._check = None
         self._set_checking(False)
         self._dataset.set_report(report, crop_hw)
-        self.problems.set_problems(report.problems)
+        self.problem_panel.set_problems(report.problems)
         if report.space is not None:
-            self.classes.set_space(report.space, report.statistics.class_shares)
-            self.recognition.setText(report.recognition)
+            self.class_panel.show_classes(
+                self._dataset.holdings.document, report.recognition, report.statistics.class_shares
+            )
+        self.thumbnails.show_pairing(report.pairing)
+        self._find_fixes(report)
         self.domains.show_statistics(report.statistics)
         self._say()
 
     def _check_failed(self, message: str, details: str) -> None:
         self._check = None
         self._set_checking(False)
-        self.verdict.setText(self.tr("The check has failed: {0}").format(message))
-        self.verdict.setToolTip(plain_tip(details))
-        theme.set_role(self.verdict, "error")
+        self.problem_panel.say(self.tr("The check has failed: {0}").format(message), "error", details)
         self.state_changed.emit(PageState.ATTENTION, 1)
 
     def _set_checking(self, checking: bool) -> None:
@@ -368,7 +360,6 @@ class DataPage(QWidget):
         """Sum up in a sentence and in the rail."""
         errors, warnings = self.problems.num_errors(), self.problems.rowCount() - self.problems.num_errors()
         self.check_button.setEnabled(self._dataset.complete)
-        self.verdict.setToolTip("")
         if errors:
             text = self.tr("1 error blocks the training.") if errors == 1 else self.tr("{0} errors block the training.")
             text, role = text.format(errors), "error"
@@ -381,27 +372,13 @@ class DataPage(QWidget):
             text, role = text.format(warnings), "warn"
         else:
             text, role = self.tr("✓ No problems found. Ready to train."), "good"
-        self.verdict.setText(text)
-        theme.set_role(self.verdict, role)
+        self.problem_panel.say(text, role)
         if errors or warnings:
             self.state_changed.emit(PageState.ATTENTION, errors or warnings)
         elif not self._dataset.holdings.pairs:
             self.state_changed.emit(PageState.EMPTY, 0)
         else:
             self.state_changed.emit(PageState.DONE if self._dataset.report is not None else PageState.READY, 0)
-
-    def _update_files_button(self, *_: object) -> None:
-        row = self.problem_table.currentIndex().row()
-        self.files_button.setEnabled(0 <= row < self.problems.rowCount() and bool(self.problems.paths(row)))
-
-    def _show_files(self, *_: object) -> None:
-        row = self.problem_table.currentIndex().row()
-        if row >= 0 and self.problems.paths(row):
-            problem = self.problems.rows[row]
-            dialog = FileListDialog(
-                problem.message, problem.paths, is_error=problem.severity is Severity.ERROR, parent=self
-            )
-            dialog.open()
 
     # Drops -------------------------------------------------------------------------------------
 
@@ -417,17 +394,3 @@ class DataPage(QWidget):
                 event.acceptProposedAction()
                 self.choose(role, folders[0])
                 return
-
-
-def _scrolled(widget: QWidget) -> QScrollArea:
-    """The widget at the top of an area that scrolls."""
-    inner = QWidget()
-    column = QVBoxLayout(inner)
-    column.setContentsMargins(10, 10, 14, 10)
-    column.addWidget(widget)
-    column.addStretch(1)
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setWidget(inner)
-    return area

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QKeyEvent, QKeySequence
-from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QPushButton, QSlider, QToolButton, QWidget
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QLineEdit,
+    QPushButton,
+    QScrollArea,
+    QSlider,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from masktwins_gui import theme
 from masktwins_gui.plain_text import plain_tip
@@ -82,6 +92,20 @@ def slider(name: str, title: str, value: int, tip: str = "", *, largest: int = 1
     made.setRange(0, largest)
     made.setValue(value)
     return made
+
+
+def scrolled(widget: QWidget) -> QScrollArea:
+    """Put a widget at the top of an area that scrolls up and down."""
+    inner = QWidget()
+    column = QVBoxLayout(inner)
+    column.setContentsMargins(10, 10, 14, 10)
+    column.addWidget(widget)
+    column.addStretch(1)
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(inner)
+    return area
 
 
 def undoes_the_project(watched: QObject, event: QEvent) -> bool:

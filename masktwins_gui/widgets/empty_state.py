@@ -6,6 +6,7 @@ from PySide6.QtCore import QEvent, Qt, Signal, SignalInstance
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from masktwins_gui import theme
+from masktwins_gui.plain_text import plain_tip
 
 
 class EmptyState(QWidget):
@@ -40,6 +41,7 @@ class EmptyState(QWidget):
         if action:
             self.action = self._button(f"{name}.action", action, self.acted)
             self.action.setProperty("role", "primary")
+            self.action.setToolTip(plain_tip(text))
         if demo:
             self.demo = self._button(f"{name}.demo", self.tr("Try the demo"), self.demo_requested)
             self.demo.setToolTip(self.tr("Makes a small two-camera dataset and opens a project on it"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QHeaderView, QTableView
 
+from masktwins_gui.widgets.controls import describe
+
 
 def plain_table(name: str, title: str) -> QTableView:
     """A table of whole rows that fit their text.
@@ -13,8 +15,7 @@ def plain_table(name: str, title: str) -> QTableView:
         title: accessible name.
     """
     table = QTableView()
-    table.setObjectName(name)
-    table.setAccessibleName(title)
+    describe(table, name, title)
     table.setSelectionBehavior(QTableView.SelectionBehavior.SelectRows)
     table.setSelectionMode(QTableView.SelectionMode.SingleSelection)
     table.setEditTriggers(QTableView.EditTrigger.NoEditTriggers)

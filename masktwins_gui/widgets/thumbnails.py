@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from PySide6.QtCore import QSignalBlocker, QSize, Qt
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QHBoxLayout, QListView, QVBoxLayout, QWidget
@@ -12,7 +14,7 @@ from masktwins_gui.models.images import THUMBNAIL, ImagesModel
 from masktwins_gui.models.pictures import thumbnail
 from masktwins_gui.models.services import Jobs
 from masktwins_gui.widgets.class_legend import ClassLegend
-from masktwins_gui.widgets.controls import combo, slider
+from masktwins_gui.widgets.controls import combo, describe, slider
 
 
 class ThumbnailPanel(QWidget):
@@ -27,8 +29,7 @@ class ThumbnailPanel(QWidget):
         self.count = theme.label("", "muted")
         self.images = ImagesModel(self)
         self.view = QListView()
-        self.view.setObjectName("data.images")
-        self.view.setAccessibleName(self.tr("Images"))
+        describe(self.view, "data.images", self.tr("Images"), self.tr("The images with their labels laid over them"))
         self.view.setModel(self.images)
         self.view.setViewMode(QListView.ViewMode.IconMode)
         self.view.setIconSize(THUMBNAIL)
@@ -39,6 +40,11 @@ class ThumbnailPanel(QWidget):
         self.view.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.view.setLayoutMode(QListView.LayoutMode.Batched)
         self.legend = ClassLegend()
+        self.pairing = theme.label("", "muted")
+        self.pairing.setObjectName("data.images.pairing")
+        self.pairing.setWordWrap(True)
+        self.pairing.hide()
+        self._pairings: Mapping[str, str] = {}
 
         self._lay_out()
         self.images.wanted.connect(self._make)
@@ -57,6 +63,17 @@ class ThumbnailPanel(QWidget):
         layout.addLayout(top)
         layout.addWidget(self.view, 1)
         layout.addWidget(self.legend)
+        layout.addWidget(self.pairing)
+
+    def show_pairing(self, pairings: Mapping[str, str]) -> None:
+        """Say how images and labels were paired by their names, by role."""
+        self._pairings = pairings
+        self._show_pairing()
+
+    def _show_pairing(self) -> None:
+        words = self._pairings.get(self.role.currentData() or "", "")
+        self.pairing.setText(self.tr("Paired by name: {0}").format(words))
+        self.pairing.setVisible(bool(words))
 
     def _on_dataset(self) -> None:
         titles = {"source": self.tr("Source"), "target": self.tr("Target"), "evaluation": self.tr("Target, labelled")}
@@ -68,12 +85,14 @@ class ThumbnailPanel(QWidget):
                 self.role.addItem(title, role)
         self.role.setCurrentIndex(max(0, self.role.findData(kept)))
         blocker.unblock()
+        self._pairings = {}
         self.legend.set_space(self._dataset.holdings.space)
         self._show()
 
     def _show(self) -> None:
         pairs = self._dataset.pairs(self.role.currentData() or "")
         self.images.set_pairs(pairs)
+        self._show_pairing()
         self.count.setText(self.tr("{0} images").format(len(pairs)))
 
     def _make(self, row: int) -> None:

@@ -56,7 +56,7 @@ class TrainingAdvice(QFrame):
         if found is not None:
             text = self.tr("Suggested: preset {0}, crop {1} px, batch {2}, {3} steps")
             self.heading.setText(text.format(found.preset, found.crop, found.batch, found.steps))
-            self.reason.setText("\n".join(found.reasons))
+            self.reason.setText(" ".join(found.reasons))
 
     def _apply(self) -> None:
         if (found := self.proposal) is not None:

@@ -42,6 +42,7 @@ class CurveTabs(QTabWidget):
         )
         self.log = QPlainTextEdit()
         self.log.setObjectName("train.log")
+        self.log.setToolTip(self.tr("What the run has reported"))
         self.log.setAccessibleName(self.tr("Messages of the run"))
         self.log.setReadOnly(True)
         self.log.setMaximumBlockCount(LOG_LINES)

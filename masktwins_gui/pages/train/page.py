@@ -36,6 +36,7 @@ from masktwins_gui.pages.train.header import RunHeader
 from masktwins_gui.pages.train.measure import MeasureCard
 from masktwins_gui.pages.train.offer import ResumeOffer
 from masktwins_gui.pages.train.runs import RunsPanel
+from masktwins_gui.plain_text import plain_tip
 from masktwins_gui.widgets.config_form import ConfigForm
 from masktwins_gui.widgets.empty_state import EmptyState
 from masktwins_gui.widgets.preview_grid import PreviewGrid
@@ -372,6 +373,7 @@ class TrainPage(QWidget):
             )
         self.empty.text.setText(text)
         self.empty.action.setText(self.tr("Go to Data") if blocked else self.tr("Start"))
+        self.empty.action.setToolTip(plain_tip(blocked or self.tr("Train with these settings as a new run")))
         self.empty.action.setEnabled(not self.state.active)
 
     def _name_form(self) -> None:

@@ -44,6 +44,7 @@ class RunsPanel(QWidget):
         self._noted: RunInfo | None = None  # the run whose note is in the field
         self.list = QListView()
         self.list.setObjectName("train.runs")
+        self.list.setToolTip(self.tr("Choose a run to see its curves; F2 renames it, and ticked runs are compared"))
         self.list.setAccessibleName(self.tr("Runs: ticked ones are compared"))
         self.list.setModel(runs)
         self.list.setItemDelegate(RunDelegate(runs, self.list))

@@ -15,6 +15,7 @@ from core.runs.folder import RunFolder
 from masktwins_gui.models.classes import ClassesModel, ScoresModel
 from masktwins_gui.models.exports import ExportRow, ExportsModel
 from masktwins_gui.models.images import THUMBNAIL, ImagesModel
+from masktwins_gui.models.label_document import LabelDocument
 from masktwins_gui.models.problems import ProblemsModel
 from masktwins_gui.models.runs import RunsModel, list_runs, read_run
 
@@ -49,9 +50,37 @@ def test_problems_show_errors_first(qapp):
 def test_classes_show_colour_name_and_share(qapp):
     model = ClassesModel()
     tester = watch(model)
-    model.set_space(SPACE, {"road": 0.25, "sky": 0.0001})
-    assert texts(model) == [[0, "road", "25.0 %"], [1, "sky", "< 0.1 %"]]
-    assert model.data(model.index(1, 1), Qt.ItemDataRole.DecorationRole) == QColor(4, 5, 6)
+    model.set_document(LabelDocument.of(SPACE), {"road": 0.25, "sky": 0.0001})
+    assert [row[:2] for row in texts(model)] == [["road", "25.0 %"], ["sky", "< 0.1 %"]]
+    assert model.data(model.index(1, 0), Qt.ItemDataRole.DecorationRole) == QColor(4, 5, 6)
+    del tester
+
+
+def test_a_class_is_edited_in_its_cell_and_the_model_waits_for_the_new_document(qapp):
+    model = ClassesModel()
+    tester = watch(model)
+    model.set_document(LabelDocument.of(SPACE))
+    sent, refused = [], []
+    model.edited.connect(sent.append)
+    model.refused.connect(refused.append)
+    assert model.setData(model.index(0, model.NAME), "street")
+    assert model.rows[0].name == "road"
+    model.set_document(sent[-1])
+    assert model.rows[0].name == "street"
+    assert model.setData(model.index(1, model.MERGED), "street")
+    model.set_document(sent[-1])
+    assert not model.rows[1].is_class
+    assert model.space.classes == ("street",)
+    for column, value in ((model.IGNORED, Qt.CheckState.Checked), (model.NAME, "")):
+        assert not model.setData(
+            model.index(0, column), value, *([Qt.ItemDataRole.CheckStateRole] * (column == model.IGNORED))
+        )
+    assert len(refused) == 2
+    assert "at least one" in refused[0]
+    assert not model.flags(model.index(1, model.COUNTS)) & Qt.ItemFlag.ItemIsUserCheckable
+    model.editable = False
+    assert not model.setData(model.index(0, model.NAME), "way")
+    assert not model.flags(model.index(0, model.NAME)) & Qt.ItemFlag.ItemIsEditable
     del tester
 
 
