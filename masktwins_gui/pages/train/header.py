@@ -115,7 +115,8 @@ class RunHeader(QFrame):
     def _title_text(self, run: RunInfo | None, *, trains: bool) -> str:
         if run is None or trains:  # the list's state of a run that trains is that of its last checkpoint
             name = run.title if run else self._shown.path.name if self._shown.path else ""
-            return self.tr("{0} · is training").format(name) if trains else name
+            words = {RunState.PAUSED: self.tr("paused"), RunState.STOPPING: self.tr("stopping")}
+            return f"{name} · {words.get(self._state, self.tr('is training'))}" if trains else name
         return " · ".join(filter(None, (run.title, self._runs.state_text(run), self._runs.when_text(run))))
 
     def _result_text(self, run: RunInfo | None, *, trains: bool) -> str:
