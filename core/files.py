@@ -24,16 +24,16 @@ def fsync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def write_atomic(path: Path, text: str) -> None:
-    """Replace a text file so that a reader, or a crash, sees the old or the new one, never a part.
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Replace a file so that a reader, or a crash, sees the old or the new one, never a part. Text becomes UTF-8.
 
     Raises:
         OSError: nothing was replaced; it names the file.
     """
     beside = path.with_name(f".{path.name}.tmp")
     try:
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with beside.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)

@@ -20,6 +20,7 @@ from core.events import (
     CheckpointSaved,
     Event,
     Finished,
+    Measuring,
     Model,
     Paused,
     Phase,
@@ -37,13 +38,14 @@ from core.loading.sampling import Batch
 from core.memory import give_back_memory, is_out_of_memory
 from core.runs.create import list_run
 from core.runs.folder import FollowedRun, RunFolder
+from core.runs.previews import Preview, thin_previews, write_preview
 from core.training.checkpoint import CheckpointError
 from core.training.device import memory_gib
 from core.training.distributed import AGREE_EVERY_S, SOLO, Agreement, Group
 from core.training.failures import in_words, refusal
 from core.training.judging import COLUMNS_OF_A_ROW, Judge
 from core.training.meter import Meter
-from core.training.preview import Canary, choose_frames, save_pictures
+from core.training.preview import Canary, choose_frames
 from core.training.session import Session, versions
 
 LOG = logging.getLogger(__name__)
@@ -337,14 +339,17 @@ class _Loop:
         session = self.session
         teacher = session.teacher.network if session.teacher else None
         frames = self.canary.pictures(session.student, teacher, session.config.mask)  # type: ignore[arg-type]
+        names = tuple(frame.name for frame in self.canary.frames)
         try:
-            save_pictures(frames, self.run.previews_path / f"{session.step:06d}.png")
+            write_preview(self.run.previews_path, Preview(session.step, names, frames))
         except OSError as error:
             LOG.warning("the preview could not be written: %s", error)
-        yield PreviewReady(session.step, frames, tuple(frame.name for frame in self.canary.frames))
+        thin_previews(self.run.previews_path)
+        yield PreviewReady(session.step, frames, names)
 
     def _judge(self, *, source: bool = False) -> Iterator[Event]:
         """Measure the models, and mark the best checkpoint."""
+        yield Measuring("measuring the models", 0, 0)
         yield from self.judge.measure(source=source)
         self.row |= self.judge.row
         self.judge.row = {}
@@ -404,6 +409,7 @@ class _Loop:
 
     def _finish(self, *, stopped: bool) -> Iterator[Event]:
         session = self.session
+        keeps_best = stopped and session.teacher is not None and self.group.any(self.control.keep_best)[0]
         if not stopped:
             yield from self._save()  # first: an evaluation that fails must not cost the last steps
             yield from self._judge()
@@ -411,6 +417,8 @@ class _Loop:
                 self._write_row()
             while session.warnings:
                 yield session.warnings.popleft()
+        elif keeps_best:
+            yield from self._judge()
         yield from self._save()
         self.group.wait()
         if self.last_saved != session.step:
@@ -418,7 +426,10 @@ class _Loop:
                 f"The run's last state (step {session.step}) could not be saved. Free some space and resume it."
             )
         result = self._result()
-        self.run.write_status(state="stopped" if stopped else "finished", step=session.step, result=result, reason="")
+        self.run.write_status(
+            state="stopped" if stopped else "finished", step=session.step, result=result, reason="",
+            chosen_checkpoint=result["best_checkpoint"] if keeps_best else None,
+        )  # fmt: skip
         yield Finished(session.step, stopped=stopped, result=result)
 
     def _result(self) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -22,7 +21,7 @@ from core.method.step import Student
 from core.networks.build import Segmenter
 from core.networks.segmenter import resize
 from core.pixels import evenly_spaced, shrunk
-from core.render import colourise, confidence_picture, disagreement_picture, grid, masked_picture
+from core.render import colourise, confidence_picture, disagreement_picture, masked_picture
 
 LOG = logging.getLogger(__name__)
 
@@ -120,17 +119,3 @@ class Canary:
 
 def _labels(label: Tensor) -> np.ndarray:
     return label[0].to(torch.uint8).cpu().numpy()
-
-
-def save_pictures(frames: Sequence[Mapping[str, np.ndarray]], path: Path) -> None:
-    """Write all frames' views as one PNG, a frame per row."""
-    if not frames:
-        return
-    views = [picture for frame in frames for picture in frame.values()]
-    height = max(v.shape[0] for v in views)
-    width = max(v.shape[1] for v in views)
-    padded = [cv2.copyMakeBorder(v, 0, height - v.shape[0], 0, width - v.shape[1], cv2.BORDER_CONSTANT) for v in views]
-    sheet = grid(padded, columns=len(frames[0]), gap=4)
-    encoded, data = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
-    if encoded:
-        path.write_bytes(data.tobytes())

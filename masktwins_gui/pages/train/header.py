@@ -117,7 +117,8 @@ class RunHeader(QFrame):
             name = run.title if run else self._shown.path.name if self._shown.path else ""
             words = {RunState.PAUSED: self.tr("paused"), RunState.STOPPING: self.tr("stopping")}
             return f"{name} · {words.get(self._state, self.tr('is training'))}" if trains else name
-        return " · ".join(filter(None, (run.title, self._runs.state_text(run), self._runs.when_text(run))))
+        kept = self.tr("best kept: {0}").format(run.chosen) if run.chosen else ""
+        return " · ".join(filter(None, (run.title, self._runs.state_text(run), kept, self._runs.when_text(run))))
 
     def _result_text(self, run: RunInfo | None, *, trains: bool) -> str:
         """What happens now; else the repeats' mean; else before → after; else how the run ended."""
