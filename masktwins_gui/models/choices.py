@@ -13,7 +13,8 @@ from masktwins_gui.models.services import ModelChoice, ModelKind
 def choices(run: RunInfo, words: Mapping[str, str]) -> list[ModelChoice]:
     """List every model of a run: source-only first, then the newest, the best ones, and each checkpoint, newest first.
 
-    Where the source-only model was the best, its title says so.
+    Where the source-only model was the best, its title says so. A checkpoint that was kept as the best one comes before the
+    newest.
 
     Args:
         words: translated "source", "starting", "teacher", "student", "last", "miou", "health" (the best by each), and
@@ -38,6 +39,9 @@ def choices(run: RunInfo, words: Mapping[str, str]) -> list[ModelChoice]:
             step = int(match[2])
             names.append((f"step-{step:06d}", f"{words[by]} ({words['step {0}'].format(step)})"))
     names += [(str(step), words["step {0}"].format(step)) for step in steps[1:]]
+    chosen = CHECKPOINT_NAME.match(run.chosen)
+    kept = {run.chosen, str(int(chosen[2]))} if chosen and chosen[1] == "step" else set()
+    names.sort(key=lambda entry: entry[0] not in kept)  # what the user kept comes first, and is taken by default
     for checkpoint, title in names:
         stands_for = newest if checkpoint == "last" else ""
         found += [

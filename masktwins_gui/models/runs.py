@@ -81,6 +81,7 @@ class RunInfo:
     config_now: RunConfig = field(default_factory=RunConfig)  # with the changes made up to the newest checkpoint
     notes: Notes = field(default_factory=Notes)
     changed: str = ""  # settings that differ from the run before, in words
+    chosen: str = ""  # name of the checkpoint that was kept as the best when the run was stopped
     best_by: Mapping[str, str] = field(default_factory=dict)  # "miou" and "health": the name of the best checkpoint
 
     @property
@@ -141,6 +142,8 @@ def _read(folder: RunFolder) -> RunInfo:
     step = int(status.get("step", 0))
     last_row = _last_row(folder) if says_it_runs else {}
     saved_step = max((ref.step for ref in checkpoints), default=0)
+    chosen = str(status.get("chosen_checkpoint") or "")
+    chosen_step = next((ref.step for ref in checkpoints if ref.path.name == chosen and not ref.is_source), None)
     return RunInfo(
         path=folder.path,
         state=state,
@@ -158,13 +161,27 @@ def _read(folder: RunFolder) -> RunInfo:
         created=folder.config_path.stat().st_mtime,
         saved_step=saved_step,
         reason=str(status.get("reason") or ""),
-        outcome=outcome_of(status),
+        outcome=_outcome(folder, status, chosen_step),
         seconds_per_step=float(result.get("seconds_per_step") or last_row.get("seconds_per_step") or math.nan),
         config=config,
         config_now=folder.config_at(saved_step),
         notes=read_notes(folder.path),
         best_by=_best_by(folder, checkpoints),
+        chosen=chosen,
     )
+
+
+def _outcome(folder: RunFolder, status: Mapping[str, Any], chosen: int | None) -> Outcome:
+    """The scores before and after adapting; those of the checkpoint that was kept as the best, where one was.
+
+    Args:
+        chosen: its total steps.
+    """
+    found = outcome_of(status)
+    column = "teacher_miou" if found.measured else "health_score"
+    rows = folder.metrics() if chosen is not None else []
+    values = [float(row[column]) for row in rows if row.get("step") == str(chosen) and row.get(column)]
+    return replace(found, after=values[-1]) if values else found
 
 
 def _best_by(folder: RunFolder, checkpoints: Sequence[CheckpointRef]) -> Mapping[str, str]:

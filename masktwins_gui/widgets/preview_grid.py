@@ -11,6 +11,7 @@ from masktwins_gui.widgets.class_legend import ClassLegend
 from masktwins_gui.widgets.image_view import ImageView, Viewport
 
 COLUMNS = 3
+SHEET = "sheet"  # the one view of a preview without a layout
 
 
 class PreviewGrid(QWidget):
@@ -35,6 +36,7 @@ class PreviewGrid(QWidget):
             "student": self.tr("Student"),
             "teacher": self.tr("Teacher"),
         }
+        titles[SHEET] = self.tr("All views, as an early version kept them")
         viewport = Viewport(self)
         self.views = {name: ImageView(title, viewport) for name, title in titles.items()}
         for name, view in self.views.items():
@@ -69,14 +71,19 @@ class PreviewGrid(QWidget):
             self.views[name].setToolTip(self.tr("Of more than two complementary masks the first two are shown"))
         reasons = dict.fromkeys(masked, self.tr("not with these masks"))
         return {
+            "student": self.tr("not in this preview"),
+            "teacher": self.tr("not before the adaptation"),
             **reasons, "disagreement": self.tr("of two twins only"), "ground_truth": self.tr("no target labels"),
         }  # fmt: skip
 
     def _lay_out(self) -> None:
         grid = QGridLayout()
         grid.setSpacing(6)
-        for index, view in enumerate(self.views.values()):
+        single = [view for name, view in self.views.items() if name != SHEET]
+        for index, view in enumerate(single):
             grid.addWidget(view, index // COLUMNS, index % COLUMNS)
+        grid.addWidget(self.views[SHEET], 0, 0, -(-len(single) // COLUMNS), COLUMNS)
+        self.views[SHEET].hide()
         strip = QHBoxLayout()
         strip.addWidget(self.frame)
         strip.addWidget(self.filmstrip, 1)
@@ -108,6 +115,7 @@ class PreviewGrid(QWidget):
         for name, view in self.views.items():
             view.set_hint(self._absent.get(name, "") if pictures else waiting)
             view.set_picture(pictures.get(name))
+            view.setVisible((name == SHEET) == (SHEET in pictures))
         self.step_shown.emit(step)
 
     def _name_frames(self, names: list[str]) -> None:

@@ -47,6 +47,13 @@ def test_from_the_folders_to_the_exported_file(make_window, qtbot, project_file)
     assert window.controller.shown.losses.series["source"].x.tolist() == list(range(1, 11))
     assert set(window.controller.shown.losses.marks) <= marks  # the checkpoints that were kept
     assert window.train.header.detail.text() == finished.result["verdict"]
+    qtbot.waitUntil(lambda: not window.train.previews.views["twin_b"].image.isNull())  # the previews are read back
+    assert window.controller.shown.filmstrip.steps == [5, 10]
+    window.train.previews.filmstrip.setValue(0)
+    qtbot.waitUntil(lambda: window.controller.shown.filmstrip.preview is not None)
+    assert window.train.previews.step_label.text() == "step 5"
+    assert window.train.losses.plot._playhead.value() == 5
+    assert "finished" in window.train.log.toPlainText()
 
     window.show_page("inspect")
     inspect = window.inspect

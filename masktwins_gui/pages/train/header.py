@@ -115,8 +115,10 @@ class RunHeader(QFrame):
     def _title_text(self, run: RunInfo | None, *, trains: bool) -> str:
         if run is None or trains:  # the list's state of a run that trains is that of its last checkpoint
             name = run.title if run else self._shown.path.name if self._shown.path else ""
-            return self.tr("{0} · is training").format(name) if trains else name
-        return " · ".join(filter(None, (run.title, self._runs.state_text(run), self._runs.when_text(run))))
+            words = {RunState.PAUSED: self.tr("paused"), RunState.STOPPING: self.tr("stopping")}
+            return f"{name} · {words.get(self._state, self.tr('is training'))}" if trains else name
+        kept = self.tr("best kept: {0}").format(run.chosen) if run.chosen else ""
+        return " · ".join(filter(None, (run.title, self._runs.state_text(run), kept, self._runs.when_text(run))))
 
     def _result_text(self, run: RunInfo | None, *, trains: bool) -> str:
         """What happens now; else the repeats' mean; else before → after; else how the run ended."""

@@ -15,10 +15,10 @@ WORDS = {
 TWO = (("step-000010", 110), ("step-000020", 120))
 
 
-def info(checkpoints, *, best_by=None, has_source=True, weights="none"):
+def info(checkpoints, *, best_by=None, has_source=True, weights="none", chosen=""):
     return RunInfo(
         Path("r"), "finished", 9, 9, "", checkpoints, has_source, False, None, {}, source_steps=100,
-        best_by=best_by or {}, config=settings.with_changes(RunConfig(), {"network.weights": weights}),
+        chosen=chosen, best_by=best_by or {}, config=settings.with_changes(RunConfig(), {"network.weights": weights}),
     )  # fmt: skip
 
 
@@ -73,3 +73,12 @@ def test_the_best_checkpoints_are_among_those_on_disk():
     assert best_checkpoints(rows, on_disk) == {"health": "step-000020", "miou": "step-000030"}
     assert best_checkpoints(rows, {**on_disk, 110: "step-000010"}) == {"health": "step-000010", "miou": "step-000010"}
     assert best_checkpoints([], on_disk) == {}
+
+
+def test_what_was_kept_as_the_best_comes_before_the_newest():
+    for best_by in ({"miou": "step-000010"}, {}):
+        offered = choices(info(TWO, best_by=best_by, chosen="step-000010"), WORDS)
+        first = next(choice for choice in offered if choice.which is Model.TEACHER)
+        assert first.checkpoint in ("step-000010", "10")
+    of_source = choices(info(TWO, chosen="source-000100"), WORDS)
+    assert next(choice for choice in of_source if choice.which is Model.TEACHER).checkpoint == "last"

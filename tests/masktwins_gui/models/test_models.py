@@ -171,3 +171,18 @@ def test_runs_are_listed_and_a_crash_is_told_from_a_run_at_work(runs, qapp):
 def test_a_run_whose_configuration_is_broken_is_left_out(runs):
     (runs / "runs" / "dusk-03" / "run.toml").write_text("[[[")
     assert {run.name for run in list_runs(runs)} == {"old-01", "dusk-02"}
+
+
+def test_the_score_of_a_run_is_that_of_the_checkpoint_that_was_kept(runs):
+    run = RunFolder(runs / "runs" / "dusk-03")
+    checkpoint = run.checkpoint_path(4)
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "state.json").write_text("{}")
+    total = 4 + run.config().training.source_steps
+    run.metrics_path.write_text(f"step,teacher_miou\n{total},61.5\n99,40.0\n")
+    scores = {"source": {"miou": 30.0}, "teacher": {"miou": 40.0}}
+    run.write_status(scores=scores, chosen_checkpoint=None)
+    assert read_run(run.path).outcome.in_words() == "30.0 → 40.0"
+    run.write_status(chosen_checkpoint="step-000004")
+    assert read_run(run.path).outcome.in_words() == "30.0 → 61.5"
+    assert read_run(run.path).chosen == "step-000004"

@@ -264,6 +264,9 @@ def test_until_the_first_step_the_largest_text_says_what_happens(ready, tmp_path
     assert ready.header.busy.maximum() == 12
     ready.show_step(step_done(2))
     assert ready.header.result.text() == ""
+    assert ready.header.title.text() == "dusk-01 · is training"
+    ready.set_run_state(RunState.PAUSED)
+    assert ready.header.title.text() == "dusk-01 · paused"
 
 
 @pytest.fixture
