@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -205,6 +206,7 @@ class _Loop:
         try:
             losses, bad = self.session.train_step(batch)
         except Exception as error:
+            traceback.clear_frames(error.__traceback__)  # they hold the step's activations, and memory may be short
             self.session.guard.undo()
             if is_out_of_memory(error) and torch.cuda.is_initialized():
                 torch.cuda.empty_cache()
