@@ -40,6 +40,7 @@ from core.runs.create import list_run
 from core.runs.folder import FollowedRun, RunFolder
 from core.training.checkpoint import CheckpointError
 from core.training.device import memory_gib
+from core.training.disk import check_space
 from core.training.distributed import AGREE_EVERY_S, SOLO, Agreement, Group
 from core.training.failures import in_words, refusal
 from core.training.judging import COLUMNS_OF_A_ROW, Judge
@@ -150,6 +151,8 @@ class _Loop:
         if session.network.matched:
             yield Preparing(session.network.matched)
         self.replay = [(step, changes) for step, changes in self.replay if step >= first]
+        if self.group.is_main:
+            check_space(self.run.checkpoints_path, session.network, config.training)
         self.judge = Judge(session, self.run)
         self.canary = Canary(
             choose_frames(listing), listing.space.palette, config.training.seed, session.compute.device

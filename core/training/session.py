@@ -31,7 +31,8 @@ from core.loading.random import generator
 from core.loading.sampling import Batch, BatchSource
 from core.method.draws import Share, draw, draw_boxes
 from core.method.feature_distance import FeatureAnchor
-from core.method.step import Images, masktwins_step, part, source_step
+from core.method.parts import part
+from core.method.step import Images, masktwins_step, source_step
 from core.method.student import Student
 from core.method.teacher import Teacher
 from core.method.transfer import to_device
