@@ -211,7 +211,10 @@ def little_memory(device, monkeypatch):
 def test_too_little_memory_is_said_in_words_and_the_run_goes_on_later(make_run, device, on_card, monkeypatch):
     large = {"training__crop_size": 512, "training__batch_size": 8} if on_card else {}
     run = make_run(training__steps=2, training__source_steps=1, **large)
-    with little_memory(device, monkeypatch), pytest.raises(RunError, match=r"too little memory.*gradient_checkpointing"):
+    with (
+        little_memory(device, monkeypatch),
+        pytest.raises(RunError, match=r"too little memory.*gradient_checkpointing"),
+    ):
         train(run)
     if on_card:
         assert torch.cuda.memory_allocated(device) < 32 * 2**20  # nothing of the failed step is held
