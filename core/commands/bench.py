@@ -1,4 +1,4 @@
-"""`masktwins bench`: seconds per step and where they go, for a few named configurations on generated images.
+"""Measure seconds per step and where they go, for a few named configurations on generated images (`masktwins bench`).
 
 What is compared is measured in turn, so that a machine's other work falls on all of it alike:
 
@@ -7,8 +7,8 @@ What is compared is measured in turn, so that a machine's other work falls on al
   and the teacher's forward): their ratio is what masks, mixing, losses, EMA and optimiser cost;
 * the step of each variant that a configuration names.
 
-The parts are what a profiler attributes to the step's own labelled ranges, the operators what it attributes to torch's; times
-are measured without the profiler. No wall time is ever an assertion.
+The parts are wall times of the step's own labelled ranges, in steps without a profiler, which would slow them down unevenly.
+The operators are a profiler's shares in further steps. No wall time is ever an assertion.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from core.errors import RunError
 from core.loading.prefetch import Prefetcher
 from core.loading.sampling import Batch
 from core.memory import give_back_memory
+from core.method.parts import timing
 from core.networks.device import choose_device
 from core.runs.create import create_run, list_run
 from core.training.device import peak_memory_gib, reset_peak_memory, resolve
@@ -181,7 +182,8 @@ def _measure(
     seconds = {name: values[WARM_UP:] for name, values in found.items()}
     median = {name: statistics.median(values) for name, values in seconds.items()}
     ratio = {name: statistics.median(_ratios(seconds["cached"], values)) for name, values in seconds.items()}
-    parts, operators = _profile(session, cached, min(steps, 4))
+    parts = _parts(session, cached, steps)
+    operators = _operators(session, cached, min(steps, 4))
     return {
         "seconds_per_step": median["step"],
         "images_per_second": (len(cached.source_image) + len(cached.target_image)) / median["step"],
@@ -233,26 +235,30 @@ def _backward(logits: Tensor) -> None:
     logits.float().square().mean().backward()
 
 
-def _profile(session: Session, batch: Batch, steps: int) -> tuple[dict[str, float], dict[str, float]]:
-    """Seconds per step of the step's labelled ranges, and the share of each kind of operator in all its work."""
+def _parts(session: Session, batch: Batch, steps: int) -> dict[str, float]:
+    """Return the median seconds per step of each part, and of the rest of the step."""
+    found: list[dict[str, float]] = []
+    for _ in range(steps):
+        with timing(lambda: _synchronise(session.compute.device)) as seconds:
+            whole = _timed(session.compute.device, lambda: session.train_step(batch))
+        found.append({**seconds, "rest": whole - sum(seconds.values())})
+    return {name: statistics.median(each[name] for each in found) for name in (*PARTS, "rest") if name in found[0]}
+
+
+def _operators(session: Session, batch: Batch, steps: int) -> dict[str, float]:
+    """Return the share of each kind of operator in all work of a step, the largest ones."""
     on_cuda = session.compute.device.startswith("cuda")
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_cuda else [])]
     with profile(activities=activities, record_shapes=True) as profiler:
         for _ in range(steps):
             session.train_step(batch)
         _synchronise(session.compute.device)
-    found = {event.key: event for event in profiler.key_averages()}
-    totals = {part: found[f"masktwins::{part}"] for part in PARTS if f"masktwins::{part}" in found}
-    parts = {
-        part: (event.device_time_total if on_cuda else event.cpu_time_total) / 1e6 / steps
-        for part, event in totals.items()
-    }
     work: Counter[str] = Counter()
     for event in profiler.events() or ():
         if event.is_user_annotation or event.device_type.name != "CPU":
             continue  # a range of ours, or a kernel, whose time its operator has too
         work[_kind(event)] += event.self_device_time_total if on_cuda else event.self_cpu_time_total
-    return parts, {kind: time / work.total() for kind, time in work.most_common(LARGEST)}
+    return {kind: time / work.total() for kind, time in work.most_common(LARGEST)}
 
 
 def _kind(event: FunctionEvent) -> str:

@@ -35,10 +35,13 @@ class RunConfig(Section):
         if self.training.total_steps < 1:
             raise ValueError("training.steps and training.source_steps are both 0: there is nothing to train")
         has_pooling = self.network.architecture in (Architecture.DEEPLABV3PLUS, Architecture.UPERNET)
-        if has_pooling and min(self.training.batch_size, self.training.target_batch) < 2:
-            name = "batch_size" if self.training.batch_size < 2 else "target_batch_size"
+        smallest = min(self.training.batch_size, self.training.target_batch) // self.training.accumulation
+        if has_pooling and smallest < 2:
+            name = "batch_size" if self.training.batch_size <= self.training.target_batch else "target_batch_size"
+            parts = f" in {self.training.accumulation} parts" if self.training.accumulation > 1 else ""
             raise ValueError(
-                f"training.{name} 1 is too small for {self.network.architecture.value}, whose image pooling needs at least 2 images"
+                f"training.{name} {getattr(self.training, name)}{parts} is too small for {self.network.architecture.value}, "
+                "whose image pooling needs at least 2 images"
             )
         block = self.mask.block_pixels(*self.training.crop_hw)
         if min(self.training.crop_hw) < block and self.mask.strategy is not MaskStrategy.OFF:
@@ -49,6 +52,16 @@ class RunConfig(Section):
         if self.mask.views > 2 and self.mask.strategy is not MaskStrategy.COMPLEMENTARY:
             raise ValueError(f"mask.views {self.mask.views} needs mask.strategy complementary")
         training = self.training
+        for name, size in (("batch_size", training.batch_size), ("target_batch_size", training.target_batch)):
+            if size % training.accumulation:
+                raise ValueError(
+                    f"training.{name} {size} cannot be divided into training.accumulation {training.accumulation} equal parts: "
+                    f"set it to a multiple of {training.accumulation}"
+                )
+        if training.compile and training.gradient_checkpointing:
+            raise ValueError(
+                "training.compile does not work with training.gradient_checkpointing: set one of them to false"
+            )
         if training.twin_sub_crops is SubCrops.SEPARATE and training.twin_forward is not TwinForward.SEPARATE:
             raise ValueError("training.twin_sub_crops separate needs training.twin_forward separate")
         if training.twin_sub_crops is SubCrops.SEPARATE and self.mask.level is MaskLevel.FEATURES:

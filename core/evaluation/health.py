@@ -1,8 +1,8 @@
-"""How a model does on the new camera, told without labels: what it predicts on fixed target images.
+"""Measure without labels how a model does on the new camera, by what it predicts on fixed target images.
 
-Shapes: B images, C classes, H × W pixels. The teacher's predictions on clean images are what is judged; the student's
-under fixed masks tell how far it lets itself be guided by what it sees around a hole. No draw is made from torch's default
-generator and nothing in the networks is changed, so that a training may be measured at any step and resume exactly.
+Shapes: B images, C classes, H × W pixels. The teacher's predictions on unmasked images are judged. The student's under fixed
+masks show how much it uses what it sees around a hole. Nothing is drawn from torch's default generator and nothing in the
+networks changes, so a training may be measured at any step and still resume exactly.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ logger = logging.getLogger(__name__)
 
 NUM_IMAGES = 16  # the same at every measurement, so that few suffice; one costs 5.6 passes over them
 NUM_LABELS = 64
-LONGEST_SIDE = 1024  # pixels of a measured image: half of a 2048-pixel camera, which thin objects outlive
+LONGEST_SIDE = 1024  # pixels of a measured image: half of a 2048-pixel camera, where thin objects are still visible
 BATCH_VALUES = 2**25  # logits (float32) that are held at once: 128 MiB each in the few tensors of that size
 DARKER, BRIGHTER, SMALLER = 0.8, 1.25, 0.75  # factors of the changed views
-FREQUENT = 0.01  # share of the pixels from which on a class is expected to show itself
+FREQUENT = 0.01  # least share of the pixels of a class that is expected in the predictions
 MISSING = 1 / 20  # of its expected share: a class below it is missing
 LEAST_VARIETY = 1 / 4  # of the labels' (effective number of classes − 1), below which predictions have collapsed
 
@@ -47,11 +47,11 @@ _SCALARS = ("confidence", "confident_share", "entropy", "twin_disagreement", "ag
 
 @dataclass(frozen=True)
 class Health:
-    """What can be measured without labels. Means over all pixels of the images; 0..1 unless said otherwise.
+    """Hold what can be measured without labels: means over all pixels of the images, 0..1 unless noted otherwise.
 
-    Better is: higher for stability and mutual_information, which make up the score (`core.evaluation.choice`). The others
-    describe: self-training raises confidence and agreement and lowers entropy and twin_disagreement whether it is right or
-    wrong, and another scene has other class shares (drift, variety) by itself.
+    Higher is better for stability and mutual_information, which make up the score (`core.evaluation.choice`). The others
+    only describe: self-training raises confidence and agreement and lowers entropy and twin_disagreement whether it is right
+    or wrong, and another scene has other class shares (drift, variety) anyway.
 
     A class is *expected* with at least 1 % of the source labels' pixels and, where the source-only model's shares are known,
     of its predictions on these images too; it is *missing* with less than a twentieth of the smaller of the two.
@@ -76,7 +76,7 @@ class Health:
     shares: tuple[float, ...] = ()  # predicted share of the pixels, per class
 
     def row(self) -> dict[str, float]:
-        """Cells of metrics.csv by column name (see `COLUMNS`): all but the shares; collapsed is 0 or 1."""
+        """Return cells of metrics.csv by column name (see `COLUMNS`), without the shares. collapsed is 0 or 1."""
         return {f"health_{name}": float(value) for name, value in asdict(self).items() if name != "shares"}
 
 
@@ -89,13 +89,13 @@ COLUMNS = tuple(f"health_{field.name}" for field in fields(Health) if field.name
 def choose(pairs: Sequence[Pair]) -> tuple[np.ndarray, ...]:
     """Read at most `NUM_IMAGES` evenly spaced images, shrunk to a longest side of `LONGEST_SIDE`; RGB uint8 (H, W, 3).
 
-    None may be left. The arrays are meant to be kept for the whole run.
+    The result may be empty. The arrays are meant to be kept for the whole run.
     """
     return tuple(shrunk(image, LONGEST_SIDE) for image in readable(pairs, NUM_IMAGES))
 
 
 def readable(pairs: Sequence[Pair], number: int) -> Iterator[np.ndarray]:
-    """Read at most `number` evenly spaced images, one by one; RGB uint8 (H, W, 3). Unreadable ones are passed over."""
+    """Read at most `number` evenly spaced images, one by one; RGB uint8 (H, W, 3). Unreadable ones are left out."""
     for pair in evenly_spaced(pairs, number):
         try:
             yield read_image(pair.image)
@@ -104,7 +104,7 @@ def readable(pairs: Sequence[Pair], number: int) -> Iterator[np.ndarray]:
 
 
 def label_shares(pairs: Sequence[Pair], space: LabelSpace) -> tuple[float, ...] | None:
-    """Share of the labelled pixels per class (C,), over at most `NUM_LABELS` evenly spaced labels; None without any."""
+    """Return the share of each class (C,) in at most `NUM_LABELS` evenly spaced labels; None without labelled pixels."""
     counts = np.zeros(256, np.int64)
     for pair in evenly_spaced([pair for pair in pairs if pair.label is not None], NUM_LABELS):
         assert pair.label is not None
@@ -196,7 +196,7 @@ def _batches(
 
 
 def _keep_mask(mask: MaskConfig, height: int, width: int, seed: int, index: int) -> np.ndarray:
-    """D of one image, bool (1, 1, H, W), from a generator of its own."""
+    """Draw D of one image, bool (1, 1, H, W), from a generator of its own."""
     # No larger than a quarter of the image: a twin of a single block would see all of it, or nothing.
     block = max(1, min(mask.block_pixels(height, width), min(height, width) // 4))
     fixed = {
@@ -212,7 +212,7 @@ def _keep_mask(mask: MaskConfig, height: int, width: int, seed: int, index: int)
 def _measure_within_memory(
     trainee: Predictor, judge: Predictor, images: Sequence[np.ndarray], keep: np.ndarray, threshold: float
 ) -> list[tuple[Tensor, int]]:
-    """(`_measure`, pixels) of a batch, or of its parts where the memory beside the training is short."""
+    """Return (`_measure`, pixels) of a batch, or of its parts where the training leaves too little memory."""
     height, width = images[0].shape[:2]
     try:
         return [(_measure(trainee, judge, images, keep, threshold), len(images) * height * width)]
@@ -229,7 +229,7 @@ def _measure_within_memory(
 def _measure(
     trainee: Predictor, judge: Predictor, images: Sequence[np.ndarray], keep: np.ndarray, threshold: float
 ) -> Tensor:
-    """Means over a batch's pixels, on the device: `_SCALARS`, then C predicted shares and C mean probabilities."""
+    """Return means over a batch's pixels, on the device: `_SCALARS`, then C predicted shares and C mean probabilities."""
     x = judge.pixels(images)
     logits = judge.logits_of(x)
     probability = logits.softmax(1)
@@ -261,7 +261,7 @@ def _twin_disagreement(trainee: Predictor, x: Tensor, keep: Tensor) -> Tensor:
 
 
 def _stability(judge: Predictor, x: Tensor, prediction: Tensor) -> Tensor:
-    """Mean over two changed views: mirrored and darker; smaller and brighter."""
+    """Return the mean over two changed views: mirrored and darker, smaller and brighter."""
     height, width = x.shape[-2:]
     mirrored = judge.logits_of(_with_brightness(judge, x, DARKER).flip(3)).flip(3)
     small = resize(
@@ -306,13 +306,13 @@ def _variety(shares: np.ndarray, reference: Sequence[float] | None) -> float:
 
 
 def _entropy(shares: np.ndarray) -> float:
-    """In nats."""
+    """Return the entropy of class shares in nats."""
     positive = shares[shares > 0]
     return float(-(positive * np.log(positive)).sum())
 
 
 def _expected(reference: Sequence[float] | None, source: Sequence[float] | None, num_classes: int) -> np.ndarray:
-    """Share that each class is expected to have (C,); 0 for a class that need not show itself."""
+    """Return the expected share of each class (C,); 0 for a class that need not occur."""
     known = [np.asarray(shares) for shares in (reference, source) if shares is not None]
     smallest = np.min(known, axis=0) if known else np.zeros(num_classes)
     return np.where(smallest >= FREQUENT, smallest, 0)

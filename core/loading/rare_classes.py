@@ -1,4 +1,4 @@
-"""Rare-class sampling (DAFormer, Hoyer et al., CVPR 2022, section 3.3): rare classes decide which source image is seen.
+"""Sample source images by class, rare classes more often (DAFormer, Hoyer et al., CVPR 2022, section 3.3).
 
 A class c is drawn with P(c) ∝ exp((1 − f_c)/T), f_c its share of the labelled pixels, and then one of the images that hold
 enough of it. The crop is drawn again while it holds less than the minimum of c: 3000 pixels at a crop of 1024², as much
@@ -25,7 +25,7 @@ MAX_REDRAWS = 10
 
 
 def class_probabilities(counts: np.ndarray, temperature: float) -> np.ndarray:
-    """P(c) ∝ exp((1 − f_c)/T) from pixels per image and class (N, C): float64 (C,), sum 1; 0 for classes never seen.
+    """Return P(c) ∝ exp((1 − f_c)/T) from pixels per image and class (N, C): float64 (C,), sum 1; 0 for classes never seen.
 
     Raises:
         ValueError: no class has a pixel.
@@ -42,20 +42,20 @@ def class_probabilities(counts: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def min_pixels(crop_hw: tuple[int, int]) -> int:
-    """Pixels of its class that a crop of this size must hold, at least 1."""
+    """Return how many pixels of its class a crop of this size must hold, at least 1."""
     return max(1, round(MIN_PIXELS * crop_hw[0] * crop_hw[1] / REFERENCE_AREA))
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What is drawn for one place in the batch: a class, and where in the list of its images to begin, in [0, 1)."""
+    """Hold what is drawn for one place in the batch: a class, and where in the list of its images to begin, in [0, 1)."""
 
     class_id: int
     start: float
 
 
 class RareClasses:
-    """Which class and which image are drawn, from the pixels per image and class."""
+    """Choose classes and images by the pixels per image and class."""
 
     def __init__(self, counts: np.ndarray, temperature: float, crop_hw: tuple[int, int]) -> None:
         """See `class_probabilities` for the arguments and what is raised."""
@@ -65,18 +65,18 @@ class RareClasses:
         self._members = [self._holders(counts[:, class_id]) for class_id in range(counts.shape[1])]
 
     def _holders(self, pixels: np.ndarray) -> np.ndarray:
-        """Images that hold enough of the class; all that hold it where none holds enough."""
+        """Return the images that hold enough of the class; where none does, all that hold it."""
         enough = np.flatnonzero(pixels >= self._min_pixels)
         return enough if enough.size else np.flatnonzero(pixels)
 
     def wish(self, draws: np.ndarray) -> Wish:
         """Turn two numbers in [0, 1) into a class and a place in its list."""
-        # Scaled by the last sum, which rounding may leave beside 1, so that no absent class at the end is hit.
+        # Scaled by the last sum, which rounding may make different from 1, so that no absent class at the end is hit.
         class_id = int(np.searchsorted(self._cumulative, draws[0] * self._cumulative[-1], side="right"))
         return Wish(class_id, float(draws[1]))
 
     def images(self, wish: Wish) -> Iterator[int]:
-        """Indices of the images of the class, each once, from the drawn one on: those after it stand in for bad ones."""
+        """Yield the images of the class, each once, from the drawn one on. Those after it replace unreadable ones."""
         members = self._members[wish.class_id]
         first = int(wish.start * len(members))
         for i in range(len(members)):

@@ -8,13 +8,11 @@ memory is that of the twins' graph alone. Nothing here waits for the device: `te
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.profiler import record_function
 
 from core.configuration.choices import JitterModel, MaskLevel, TwinForward
 from core.configuration.config import RunConfig
@@ -24,6 +22,7 @@ from core.method.feature_distance import FeatureAnchor
 from core.method.losses import consistency, segmentation_loss, twin_cross_entropy
 from core.method.masking import mask_features, pixel_masks
 from core.method.mixing import mix, paste_mask
+from core.method.parts import part
 from core.method.student import Student, chunk
 from core.method.style import Style, in_turn, style_of
 from core.method.teacher import Teacher, pseudo_label
@@ -67,11 +66,6 @@ class Unmasked:
     weight: Tensor | None  # per pixel, (B, H, W); None for 1
     masks: Sequence[np.ndarray]  # bool (B, 1, h, w) each, one value per block
     augment: AugmentDraw
-
-
-def part(name: str) -> AbstractContextManager:
-    """Label a part of the step for profilers and for `bench`. Costs next to nothing without one."""
-    return record_function(f"masktwins::{name}")
 
 
 def source_step(

@@ -60,7 +60,10 @@ class Student:
         return found if isinstance(found, Prediction) else Prediction(found)
 
     def accumulating(self, *, last: bool) -> AbstractContextManager:
-        """Enclose forward and backward of one loss. Gradients are reduced over the processes with the last loss only."""
+        """Enclose forward and backward of one loss, or of all losses of a part of the batch.
+
+        Gradients are reduced over the processes with the last one only.
+        """
         return nullcontext() if last or self.parallel is None else self.parallel.no_sync()
 
 

@@ -1,4 +1,4 @@
-"""MiT's attention by torch's fused kernels, which never store the attention matrix."""
+"""Compute MiT's attention by torch's fused kernels, which never store the attention matrix."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 
 class FusedAttention(Attention):
-    """segmentation-models-pytorch's `Attention` of MiT with the same parameters, names and results, up to rounding.
+    """Replace segmentation-models-pytorch's `Attention` of MiT: same parameters, names and results, up to rounding.
 
-    The library computes softmax(q kᵀ · scale) v in three steps. Encoders of timm (PVTv2, plain vision transformers) use
-    the fused function by themselves.
+    The library computes softmax(q kᵀ · scale) v in three steps. Encoders of timm (PVTv2, plain vision transformers) already
+    use the fused function.
     """
 
     def forward(self, x: Tensor, height: int, width: int) -> Tensor:
@@ -29,7 +29,7 @@ class FusedAttention(Attention):
 
 
 def fuse_attention(encoder: nn.Module) -> None:
-    """Let every attention of MiT in a module compute by the fused function, in place; other encoders stay as they are."""
+    """Let every attention of MiT in a module use the fused function, in place. Other encoders do not change."""
     for module in encoder.modules():
         if type(module) is Attention:
             module.__class__ = FusedAttention  # parameters, names and copies stay those of the library's module

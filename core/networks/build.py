@@ -1,4 +1,4 @@
-"""From the configuration to a network with its starting weights."""
+"""Build a network with its starting weights from the configuration."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ logger = logging.getLogger(__name__)
 def build(network: NetworkConfig, num_classes: int) -> Segmenter:
     """Make the network in train mode on the CPU, with its starting weights.
 
-    What is not loaded is drawn from torch's default generator: seed it before. `notes` of the result says what the
-    user should know about the weights.
+    Weights that are not loaded are drawn from torch's default generator: seed it before. `notes` of the result holds what
+    the user should know about the weights.
 
     Raises:
-        NetworkError: an encoder that does not fit, weights that cannot be had or read; within 5 seconds.
+        NetworkError: the encoder does not fit, or the weights cannot be found or read. It comes within 5 seconds.
     """
     description = described(network.architecture, network.encoder, hrda=network.hrda)
     match network.weights:

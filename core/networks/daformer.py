@@ -1,4 +1,4 @@
-"""The DAFormer head (Hoyer et al., CVPR 2022), with the parameter names of its released code (method.md, Networks).
+"""Build the DAFormer head (Hoyer et al., CVPR 2022), with the parameter names of its released code.
 
 Shapes: B images, C_i channels of stage i at h_i × w_i, E channels of each embedded stage and of the result.
 """
@@ -15,28 +15,28 @@ from core.networks.depthwise import DilatedDepthwise
 
 
 def last_stages(features: Sequence[Tensor], number: int) -> list[Tensor]:
-    """The last `number` feature maps (B, C_i, h_i, w_i), finest first.
+    """Return the last `number` feature maps (B, C_i, h_i, w_i), finest first.
 
-    What comes before them is left out: the image itself, a transformer's stage without channels, stages finer than the
-    network was made for.
+    It leaves out what comes before them: the image itself, a transformer's stage without channels, and stages that are
+    finer than those the network was made for.
     """
     return [f for f in features if f.dim() == 4 and f.size(1) > 0][-number:]
 
 
 class Embedding(nn.Module):
-    """A Linear over the channels of a feature map, (B, C_i, h, w) → (B, E, h, w)."""
+    """Apply a Linear to the channels of a feature map, (B, C_i, h, w) → (B, E, h, w)."""
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
         self.proj = nn.Linear(in_channels, channels)
 
     def forward(self, feature: Tensor) -> Tensor:
-        # As a convolution: it works in place of the pixels, where a Linear needs the channels moved last and back.
+        # As a convolution: a Linear would need the channels moved to the last dimension and back.
         return F.conv2d(feature, self.proj.weight[:, :, None, None], self.proj.bias)
 
 
 class ConvNormRelu(nn.Module):
-    """A convolution, batch norm (ε 1e-5, momentum 0.1), ReLU."""
+    """Apply a convolution, batch norm (ε 1e-5, momentum 0.1) and ReLU."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class ConvNormRelu(nn.Module):
 
 
 class SeparableConvNormRelu(nn.Module):
-    """A dilated depthwise 3×3, then a 1×1 convolution, each with batch norm and ReLU."""
+    """Apply a dilated depthwise 3×3, then a 1×1 convolution, each with batch norm and ReLU."""
 
     def __init__(self, in_channels: int, channels: int, dilation: int) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class SeparableConvNormRelu(nn.Module):
 
 
 class SeparableAspp(nn.Module):
-    """Atrous spatial pyramid pooling without image pooling: one branch per dilation, joined by a 3×3 bottleneck.
+    """Pool an atrous spatial pyramid, without image pooling: one branch per dilation, joined by a 3×3 bottleneck.
 
     A dilation of 1 is a plain 1×1 convolution, as in the released code.
     """
@@ -83,10 +83,10 @@ class SeparableAspp(nn.Module):
 class DAFormerDecoder(nn.Module):
     """Embed each stage, resize all to the finest one's size, join them in the order of the stages, and apply the ASPP.
 
-    Works with stages of any strides, those of a plain vision transformer (all one stride) among them.
+    It works with stages of any strides, also those of a plain vision transformer, which all have one stride.
 
     Args:
-        in_channels: channels of the stages that are used, finest first; of an encoder with more stages the last ones.
+        in_channels: channels of the stages that are used, finest first. Of an encoder with more stages, the last ones.
         channels: E, of each embedded stage and of the result.
         dropout: probability that a channel of the result is dropped in training.
     """
@@ -107,7 +107,7 @@ class DAFormerDecoder(nn.Module):
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Decode an encoder's features, finest first, with or without the image in front, to (B, E, h_1, w_1).
 
-        Every stage is embedded at its own resolution and then resized: the two commute.
+        Every stage is embedded at its own resolution and then resized, which gives the same result as the reverse order.
         """
         stages = last_stages(features, len(self.embed_layers))
         size = stages[0].shape[2:]

@@ -1,7 +1,7 @@
-"""The dilated depthwise convolution of the head, differentiated on CPUs about three times as fast as torch's own.
+"""Differentiate the head's dilated depthwise convolution on CPUs, about three times as fast as torch does.
 
-oneDNN has kernels for it forwards, and backwards without dilation; backwards with dilation it falls to loops that ran at a fiftieth
-of the rate of its other convolutions, and made a quarter of the step of DAFormer's head.
+oneDNN has fast kernels for its forward pass, and for its backward pass without dilation. With dilation, the backward pass
+uses loops that ran at a fiftieth of the rate of its other convolutions: a quarter of a step with DAFormer's head.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _CHUNK = 2**20  # numbers of one operand handled at a time: what nine products r
 
 
 class DilatedDepthwise(nn.Conv2d):
-    """A 3×3 convolution of each channel by itself, without bias; the size of the map stays."""
+    """Convolve each channel by itself with 3×3 kernels, without bias. The size of the map does not change."""
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__(channels, channels, 3, padding=dilation, dilation=dilation, groups=channels, bias=False)
@@ -28,7 +28,7 @@ class DilatedDepthwise(nn.Conv2d):
 
 
 def dilated_depthwise(values: Tensor, weight: Tensor, dilation: int) -> Tensor:
-    """`F.conv2d` of odd kernels with one group per channel, zero padding to the same size, without bias.
+    """Do what `F.conv2d` does with odd kernels, one group per channel, zero padding to the same size, and no bias.
 
     Args:
         values: (B, C, H, W).
@@ -69,9 +69,9 @@ class _DilatedDepthwise(Function):
 
 
 def _of_weight(values: Tensor, gradient: Tensor, weight: Tensor, dilation: int) -> Tensor:
-    """Gradient of the weight: for each tap the inner product of the gradient and the values that the tap saw.
+    """Return the gradient of the weight: for each tap the inner product of the gradient and the values it saw.
 
-    Rows get the zeros of the padding once between each other, so that in the flat map a tap is one shift.
+    The zeros of the padding lie once between two rows, so that in the flat map each tap is a single shift.
     """
     B, C, H, W = values.shape
     K = weight.size(-1)

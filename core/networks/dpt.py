@@ -1,4 +1,4 @@
-"""DPT (Ranftl et al., ICCV 2021): a pyramid put together from the layers of a plain vision transformer."""
+"""Build DPT (Ranftl et al., ICCV 2021): a pyramid made from the layers of a plain vision transformer."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _GRID = 16  # the library's reassembly is asked for ×4, ×2, ×1 and ×½ the g
 
 
 class DptDecoder(nn.Module):
-    """segmentation-models-pytorch's DPT decoder and head for grids of any size and patches of any side.
+    """Adapt segmentation-models-pytorch's DPT decoder and head to grids of any size and patches of any side.
 
-    The library doubles sizes step by step, which fits even grids of 16-pixel patches alone; here each step is resized
-    to the next one's size and the last to half the image's. Two further differences: resizing keeps the pixels' borders in
-    place (align_corners=False), as everywhere in this program, and the class token is left out, with the widths of Depth
-    Anything V2 (Yang et al., 2024) for each size of encoder, a quarter of the paper's for the small one.
+    The library doubles sizes step by step, which fits only even grids of 16-pixel patches. Here each step is resized to the
+    next one's size, and the last to half the image's size. Two further differences: resizing uses align_corners=False, as
+    everywhere in this program, and the class token is not used. The widths are those of Depth Anything V2 (Yang et al.,
+    2024) for each size of encoder; for the small one they are a quarter of the paper's.
 
     Args:
         in_channels: of the four layers, all the same number.

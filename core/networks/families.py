@@ -1,7 +1,7 @@
-"""Every architecture on every encoder it works with: encoder and decoder are the libraries' as far as they have them.
+"""Build every architecture on every encoder that fits it. Encoders and decoders are the libraries' where they exist.
 
 Encoders are pyramids (stages at strides 4, 8, 16, 32; some have one at 2 as well) or plain vision transformers (all at one
-stride, the side of a patch). Both give a list of feature maps, finest first, with the image itself in front.
+stride, the side of a patch). Both return a list of feature maps, finest first, with the image itself in front.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from core.networks.vit import VitEncoder, is_vit
 from core.pixels import Normalisation
 
 DROP_PATH = 0.1  # of transformers and their kin, as in SegFormer's own training
-NUM_STAGES = 4  # that DAFormer's and the linear head look at: of an encoder with more the last ones, from stride 4 on
+NUM_STAGES = 4  # that DAFormer's and the linear head use: of an encoder with more, the last ones, from stride 4 on
 _DROP_PATH_FAMILIES = ("pvt_v2", "swin", "convnext")  # MiT has it built in, VitEncoder takes it always
 _LIBRARYS: dict[Architecture, type[Any]] = {
     Architecture.SEGFORMER: smp.Segformer,
@@ -52,10 +52,10 @@ def construct(
     """Make the network with random weights drawn from torch's default generator.
 
     Args:
-        encoder_file: pretrained weights of a timm encoder (`tu-…`), loaded by timm's own rules.
+        encoder_file: pretrained weights of a timm encoder (`tu-…`), which timm loads by its own rules.
 
     Raises:
-        NetworkError: an unknown encoder, or one that the architecture cannot use.
+        NetworkError: the encoder is unknown, or the architecture cannot use it.
     """
     _check_name(description.encoder)
     try:
@@ -77,9 +77,9 @@ def construct(
 
 
 def build_empty(description: NetworkDescription, num_classes: int, normalisation: Normalisation) -> Segmenter:
-    """Make the architecture only, for weights that are loaded next: no download, and no random draw.
+    """Make the architecture only, for weights that are loaded next. It downloads nothing and draws nothing at random.
 
-    Any thread may call it while a run trains, whose randomness is torch's default generator.
+    Any thread may call it while a run trains, which depends on torch's default generator.
     """
     with _NoDraws():
         return construct(description, num_classes, normalisation)
@@ -100,7 +100,7 @@ def check_forward(segmenter: Segmenter) -> None:
 
 
 def described(architecture: Architecture, encoder: str, *, hrda: bool = False) -> NetworkDescription:
-    """Description of a network that starts from random weights."""
+    """Describe a network that starts from random weights."""
     return NetworkDescription(
         architecture, encoder, "none", code_licence(encoder, architecture), OWN_WEIGHTS, hrda=hrda
     )
@@ -110,7 +110,7 @@ def described(architecture: Architecture, encoder: str, *, hrda: bool = False) -
 
 
 def _parts(description: NetworkDescription, num_classes: int, encoder_file: Path | None) -> tuple[Any, Head]:
-    """Encoder and head."""
+    """Make the encoder and the head."""
     architecture = description.architecture
     if architecture in _LIBRARYS:
         if is_vit(description.encoder):
@@ -132,7 +132,7 @@ def _parts(description: NetworkDescription, num_classes: int, encoder_file: Path
 
 
 def _decoder(architecture: Architecture, encoder: Any) -> Any:
-    """A decoder that the library has not, or not so; `out_channels` says what it gives."""
+    """Make a decoder that the library does not have, or not in this form. `out_channels` is what it returns."""
     stages = [number for number in encoder.out_channels[1:] if number > 0][-NUM_STAGES:]
     match architecture:
         case Architecture.DAFORMER:
@@ -189,10 +189,10 @@ def _refusal(description: NetworkDescription, error: Exception) -> str:
 
 
 class _NoDraws(TorchFunctionMode):
-    """Within it, nothing is drawn from the default generator of this process: initial values stay unset.
+    """Leave initial values unset, so that nothing inside is drawn from this process's default generator.
 
-    The mode is kept per thread. It is preferred to the meta device, which MiT's constructor refuses and which loses
-    the tables that swin-like encoders compute when they are made.
+    The mode belongs to one thread. The meta device would not do: MiT's constructor refuses it, and it loses the tables
+    that encoders like Swin compute when they are made.
     """
 
     _in_place = frozenset(

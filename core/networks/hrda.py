@@ -1,8 +1,10 @@
-"""HRDA (Hoyer et al., ECCV 2022) around any network: the whole crop in half resolution for context, a sub-crop of half its
-sides in full resolution for detail, and an attention that chooses between them per class and place.
+"""Build HRDA (Hoyer et al., ECCV 2022) around any network.
 
-Shapes: B images, C classes, H × W pixels of the crop; h × w cells of the low-resolution logits, which are those of the
-sub-crop too, so that the fused logits have 2h × 2w.
+It sees the whole crop in half resolution for context, and a sub-crop of half its sides in full resolution for detail. An
+attention chooses between them per class and place.
+
+Shapes: B images, C classes, H × W pixels of the crop, h × w cells of the low-resolution logits. The sub-crop's logits have
+h × w cells too, and the fused logits 2h × 2w.
 """
 
 from __future__ import annotations
@@ -22,19 +24,17 @@ from core.networks.prediction import Box, OnFeatures, Prediction
 from core.networks.segmenter import Segmenter, padded_side, resize
 
 NUM_STAGES = 4  # that the attention looks at
-SMALLEST_CELLS = (
-    2  # strides that fill the smallest side that is padded to: the half then holds two of the network's own
-)
+SMALLEST_CELLS = 2  # strides in the smallest padded side: half of it then holds two of the network's own
 _OFFSET_STEP = 8  # pixels: the released code's, for logits at stride 4
 
 
 class ScaleAttention(nn.Module):
-    """How much of each class is to be read from the detail, seen in the whole crop at half resolution.
+    """Decide how much of each class is read from the detail, from the features of the whole crop at half resolution.
 
     Each stage goes through a Linear; these are resized to the finest stage's size, concatenated, and fused by a 1×1
     convolution, batch norm and ReLU. As in `core.networks.segformer`, each stage goes through the product of its two
-    matrices at its own resolution instead, which differs by rounding. The dropout before the classifier is the released
-    code's, which makes this head from the same settings as the other.
+    matrices at its own resolution instead, which differs by rounding. The released code has the dropout before the
+    classifier too: it makes this head from the same settings as the other.
     """
 
     def __init__(self, in_channels: Sequence[int], num_classes: int, channels: int = 256, dropout: float = 0.1) -> None:
@@ -47,7 +47,7 @@ class ScaleAttention(nn.Module):
         nn.init.zeros_(self.classifier.bias)  # type: ignore[arg-type]
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Attention before the sigmoid, (B, C, h', w') at the finest stage's resolution."""
+        """Return the attention before the sigmoid, (B, C, h', w') at the finest stage's resolution."""
         stages = last_stages(features, len(self.embed_layers))
         size = stages[0].shape[2:]
         fuses = self.fuse_layer.conv.weight.flatten(1).chunk(len(stages), dim=1)
@@ -65,7 +65,7 @@ class ScaleAttention(nn.Module):
 
 
 def fuse(low_BChw: Tensor, high: Tensor, attention_BChw: Tensor, box: Box | None = None) -> Tensor:
-    """up(att · m) · HR + up((1 − att · m) · LR), (B, C, 2h, 2w); the gradient flows into all three.
+    """Return up(att · m) · HR + up((1 − att · m) · LR), (B, C, 2h, 2w). The gradient flows into all three.
 
     Args:
         low_BChw: logits of the whole crop at half resolution, LR.
@@ -84,15 +84,15 @@ def fuse(low_BChw: Tensor, high: Tensor, attention_BChw: Tensor, box: Box | None
 
 
 class Hrda(Segmenter):
-    """A network that looks twice; encoder and head are shared by both passes.
+    """See each image twice, with one encoder and one head for both passes.
 
-    In training it is called with a box, the sub-crop, and gives a `Prediction`: the fused logits, and those of the
-    sub-crop for a loss of their own. Without a box (teacher, inference, export) it gives logits as every segmenter does:
-    the detail is then put together from windows of half the image's sides.
+    In training it is called with a box, the sub-crop, and returns a `Prediction`: the fused logits, and those of the
+    sub-crop for a loss of their own. Without a box (teacher, inference, export) it returns logits as every segmenter does.
+    The detail then comes from windows of half the image's sides.
 
     Args:
-        window_batch: windows that go through the network together; None takes all nine at once, as released. It bounds
-            the memory. In train mode it decides what batch norm's statistics are taken over.
+        window_batch: windows that go through the network together; None for all nine at once, as released. Fewer need less
+            memory. In train mode it decides which windows share batch norm's statistics.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Hrda(Segmenter):
 
     @classmethod
     def around(cls, segmenter: Segmenter, channels: int = 256, dropout: float = 0.1) -> Hrda:
-        """Take over a network's encoder and head, and give it a new attention.
+        """Use a network's encoder and head, and add a new attention.
 
         Args:
             channels: of the attention's embedding.
@@ -125,7 +125,7 @@ class Hrda(Segmenter):
 
     @property
     def detail_step(self) -> int:
-        """Offsets of a sub-crop are multiples of so many pixels: whole cells of the low-resolution logits."""
+        """Pixels whose multiples are the offsets of a sub-crop: whole cells of the low-resolution logits."""
         return math.lcm(_OFFSET_STEP, (2 * Fraction(self.logits_stride).limit_denominator()).numerator)
 
     @overload  # type: ignore[override]
@@ -139,15 +139,15 @@ class Hrda(Segmenter):
 
         Args:
             box: the sub-crop, in pixels.
-            on_features: changes the encoder's features before the head: called with None for the whole crop, and with
-                its box for each part in full resolution.
+            on_features: changes the encoder's features before the head. It is called with None for the whole crop, and
+                with its box for each part in full resolution.
 
         Returns:
             With a box, the prediction. Without, raw logits (B, C, 2h, 2w), or (B, C, H, W) where the sides had to be
             padded to multiples of `stride`, at least two, as `Segmenter.forward` says.
 
         Raises:
-            ValueError: a box that is not half of the crop on whole cells of the logits.
+            ValueError: the box is not half of the crop on whole cells of the logits.
         """
         if box is not None:
             return self._with_detail(image_BCHW, box, on_features)
@@ -160,10 +160,10 @@ class Hrda(Segmenter):
         return resize(self.fitting_logits(padded_BCHW, on_features), (rows, columns))[..., :height, :width]
 
     def fitting_logits(self, image_BCHW: Tensor, on_features: OnFeatures | None = None) -> Tensor:
-        """Logits (B, C, 2h, 2w) of images whose sides are multiples of `stride`.
+        """Return logits (B, C, 2h, 2w) of images whose sides are multiples of `stride`.
 
-        The nine windows of half the image's sides overlap by half. No size is compared with another here, and nothing
-        is sliced by a computed amount, so that it can be traced for images of any size.
+        The nine windows of half the image's sides overlap by half. The code compares no sizes and slices by no computed
+        amount, so it can be traced for images of any size.
         """
         low_BChw, attention_BChw = self._whole(image_BCHW, on_features)
         return fuse(low_BChw, self._details(image_BCHW, on_features), attention_BChw)
@@ -177,7 +177,7 @@ class Hrda(Segmenter):
         return Prediction(fuse(low_BChw, detail, attention_BChw, cells), detail, box)
 
     def _whole(self, image_BCHW: Tensor, on_features: OnFeatures | None) -> tuple[Tensor, Tensor]:
-        """Logits and attention (B, C, h, w) of the whole crop, before its details: batch norm keeps that order."""
+        """Return logits and attention (B, C, h, w) of the whole crop. It comes before the details: batch norm sees the order."""
         half = (image_BCHW.shape[-2] // 2, image_BCHW.shape[-1] // 2)
         features = self.encoder(resize(image_BCHW, half))
         if on_features is not None:
@@ -211,19 +211,19 @@ class Hrda(Segmenter):
 
 
 def sliding_windows(image_BCHW: Tensor) -> list[Tensor]:
-    """The nine windows (B, C, H/2, W/2) that overlap by half, row by row; H and W are multiples of 4."""
+    """Cut nine windows (B, C, H/2, W/2) that overlap by half, row by row. H and W are multiples of 4."""
     quarters = image_BCHW.unflatten(3, (4, -1)).unflatten(2, (4, -1))
     return [quarters[:, :, y : y + 2, :, x : x + 2].flatten(4, 5).flatten(2, 3) for y in range(3) for x in range(3)]
 
 
 def sliding_boxes(height: int, width: int) -> list[Box]:
-    """Where `sliding_windows` lie, in pixels."""
+    """Return where `sliding_windows` lie, in pixels."""
     h, w = height // 4, width // 4
     return [Box(y * h, (y + 2) * h, x * w, (x + 2) * w) for y in range(3) for x in range(3)]
 
 
 def _blend(windows: Sequence[Tensor], dim: int) -> Tensor:
-    """Join three windows that overlap by half along a side: where two meet, their mean."""
+    """Join three windows that overlap by half along a side. Where two overlap, take their mean."""
     (a, b), (c, d), (e, f) = (window.unflatten(dim, (2, -1)).unbind(dim) for window in windows)
     return torch.cat([a, (b + c) / 2, (d + e) / 2, f], dim)
 
@@ -233,19 +233,22 @@ def _split(values: Tensor, parts: int) -> tuple[Tensor, ...]:
 
 
 def _apply_to_each(on_features: OnFeatures, features: Sequence[Tensor], boxes: Sequence[Box]) -> list[Tensor]:
-    """Change the features of windows that lie one after another in the batch, each as of its own box."""
+    """Change the features of windows that lie one after another in the batch, each with its own box."""
     of_windows = zip(*(_split(feature, len(boxes)) for feature in features), strict=True)
     changed = [on_features(list(own), box) for own, box in zip(of_windows, boxes, strict=True)]
     return [torch.cat(parts) for parts in zip(*changed, strict=True)]
 
 
 def _in_cells(box: Box, sides: Sequence[int], low: Sequence[int]) -> Box:
-    """A box in pixels as one in cells of the fused logits, of which there are twice as many as low-resolution ones."""
+    """Convert a box from pixels to cells of the fused logits, which has twice as many as the low resolution."""
     y1, y2 = (2 * y * low[0] // sides[0] for y in (box.y1, box.y2))
     x1, x2 = (2 * x * low[1] // sides[1] for x in (box.x1, box.x2))
     return Box(y1, y2, x1, x2)
 
 
 def _padding_unit(stride: int, logits_stride: float) -> int:
-    """Halves of the image fit the network, and quarters, by which the windows move, are whole cells of the logits."""
+    """Return the pixels that sides are padded to a multiple of.
+
+    Halves of the image then fit the network, and quarters, by which the windows move, are whole cells of the logits.
+    """
     return math.lcm(2 * stride, 4, (4 * Fraction(logits_stride).limit_denominator()).numerator)

@@ -1,6 +1,6 @@
-"""Licences of the networks' code and of their pretrained weights, as far as their authors state them.
+"""Name the licences of the networks' code and of their pretrained weights, as far as their authors state them.
 
-What is not stated is said to be unknown: a guess here would be a promise to the user. Importable without torch.
+A licence that is not stated is called unknown: a guess would be a promise to the user. Importable without torch.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _IN_WORDS = {  # of timm's short names, where the name alone would mislead or sa
 
 
 def code_licence(encoder: str, architecture: Architecture = Architecture.SEGFORMER) -> str:
-    """Licences of the code that makes up a network with this encoder."""
+    """Return the licences of the code of a network with this encoder."""
     return f"encoder: {_encoder_code(encoder)}; decoder: {_DECODERS.get(architecture, _SMP)}"
 
 
@@ -44,7 +44,7 @@ def _encoder_code(encoder: str) -> str:
 
 
 def imagenet_licence(encoder: str) -> str:
-    """Licence of the hub's pretrained weights of this encoder, "unknown" where none is stated."""
+    """Return the licence of the hub's pretrained weights of this encoder, "unknown" where none is stated."""
     if encoder.startswith("mit_"):
         return NVIDIA
     if encoder.startswith("mobileone"):

@@ -1,6 +1,6 @@
-"""The linear head that DINOv2 (Oquab et al., 2023) measures features with: batch norm, then a 1×1 classifier.
+"""Build the linear head that DINOv2 (Oquab et al., 2023) measures features with: batch norm, then a 1×1 classifier.
 
-It shows what an encoder knows by itself, trains in no time, and leaves nothing but the encoder to adapt.
+It shows what an encoder knows by itself, trains quickly, and leaves almost nothing but the encoder to adapt.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from core.networks.daformer import last_stages
 
 
 class LinearDecoder(nn.Module):
-    """Batch norm of each stage at its own resolution; all resized to the finest one's size and concatenated.
+    """Apply batch norm to each stage at its own resolution, resize all to the finest one's size, and concatenate them.
 
-    One stage, the last, is DINOv2's "linear". A pyramid's last stage has stride 32, too coarse for borders, so that a
-    pyramid is read at all of its stages.
+    With the last stage alone it is DINOv2's "linear". A pyramid's last stage has stride 32, which is too coarse for
+    borders, so all stages of a pyramid are used.
 
     Args:
-        in_channels: channels of the stages that are used, finest first; of an encoder with more stages the last ones.
+        in_channels: channels of the stages that are used, finest first. Of an encoder with more stages, the last ones.
     """
 
     def __init__(self, in_channels: Sequence[int]) -> None:

@@ -1,6 +1,6 @@
-"""The sub-crop that HRDA looks at in full resolution, and what a network predicts with it (method.md, Networks).
+"""Hold what a network predicts, and the sub-crop that HRDA sees in full resolution.
 
-Plain networks have no detail: their prediction is the logits alone.
+Plain networks have no sub-crop: their prediction is the logits alone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels of the crop: rows y1 ≤ y < y2, columns x1 ≤ x < x2."""
+    """Bound a rectangle in pixels of the crop: rows y1 ≤ y < y2, columns x1 ≤ x < x2."""
 
     y1: int
     y2: int
@@ -27,7 +27,7 @@ OnFeatures = Callable[[list[Tensor], Box | None], list[Tensor]]  # the encoder's
 
 @dataclass(frozen=True)
 class Prediction:
-    """Logits (B, C, h, w) of whole crops, and of HRDA's sub-crop in full resolution."""
+    """Hold the logits (B, C, h, w) of whole crops, and those of HRDA's sub-crop in full resolution."""
 
     logits: Tensor
     detail: Tensor | None = None  # (B, C, h', w')

@@ -1,4 +1,4 @@
-"""The SegFormer decoder, computed at the stages' own resolutions."""
+"""Compute the SegFormer decoder at the stages' own resolutions."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 
 class SegformerDecoder(nn.Module):
-    """segmentation-models-pytorch's SegFormer decoder with the same parameters, names and results, at a fraction of its work.
+    """Replace segmentation-models-pytorch's SegFormer decoder: same parameters, names and results, a fraction of its work.
 
     The library embeds each stage (Linear, E channels), resizes all to stage 1's size, concatenates, and fuses them by a 1×1
-    convolution from 4E to E channels at that size: for MiT-B0 half of the whole network's arithmetic. No non-linearity
-    stands between these steps and a 1×1 convolution commutes with resizing, so that each stage can go through the product
-    of its two matrices at its own resolution, and only the sum is left to do at stage 1's. The result differs by rounding.
+    convolution from 4E to E channels at that size. For MiT-B0 that is half of the whole network's arithmetic. There is no
+    non-linearity between these steps, and a 1×1 convolution commutes with resizing. So each stage goes through the product
+    of its two matrices at its own resolution, and only the sum is left for stage 1's. The result differs by rounding.
     """
 
     def __init__(self, decoder: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""The network every other part works with: an encoder, a head, and what is to be known about them.
+"""Define the network that every other part works with: an encoder, a head, and their description.
 
 Shapes: B images, C classes, H × W pixels of the image, h × w cells of the logits.
 """
@@ -16,16 +16,16 @@ from core.configuration.choices import Architecture
 from core.networks.prediction import OnFeatures
 from core.pixels import Normalisation
 
-SMALLEST_SIDE = 64  # pixels that a smaller side is padded to
+SMALLEST_SIDE = 64  # pixels: a smaller side is padded to this
 
 
 class NetworkError(ValueError):
-    """A network that cannot be built. The message is one sentence with the remedy."""
+    """Raised when a network cannot be built. The message is one sentence with the remedy."""
 
 
 @dataclass(frozen=True)
 class NetworkDescription:
-    """What a network is made of, in words; goes into every model.json."""
+    """Say in words what a network is made of. It is part of every model.json."""
 
     architecture: Architecture
     encoder: str
@@ -36,7 +36,7 @@ class NetworkDescription:
 
 
 class Head(nn.Module):
-    """Everything after the encoder: the library's decoder, then the classifier."""
+    """Apply what follows the encoder: the library's decoder, then the classifier."""
 
     def __init__(self, decoder: nn.Module, classifier: nn.Module) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Head(nn.Module):
 
 
 class Segmenter(nn.Module):
-    """Encoder and head. `stride` is the number of pixels that sides are padded to a multiple of."""
+    """Predict with an encoder and a head. Sides of images are padded to multiples of `stride` pixels."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Segmenter(nn.Module):
     def logits_stride(self) -> float:
         """Pixels per cell of the logits, for images whose sides are multiples of the stride.
 
-        Measured by the first call, on a blank image: no architecture has to state it, and no statement can be wrong.
+        The first call measures it on a blank image, so no architecture has to state it and no statement can be wrong.
         """
         if self._logits_stride is None:
             modes = {module: module.training for module in self.modules()}
@@ -96,12 +96,12 @@ class Segmenter(nn.Module):
 
         Sides that are multiples of the stride give the decoder's own resolution (`logits_stride`: 4 for most, 1 for U-Net,
         2 for DPT, a patch's side for other heads on a plain vision transformer). Other sides are padded by repeating the
-        border (see `padded_side`), and the logits come at H × W. Either way, resizing them bilinearly
+        border (see `padded_side`), and the logits have H × W cells. In both cases, resizing them bilinearly
         (align_corners=False) to H × W puts each logit on its pixel.
 
         Args:
-            on_features: changes the encoder's features, finest first with the image itself in front, before the head.
-                Called with None: these are of the whole image. Where the image is padded, so are they.
+            on_features: changes the encoder's features before the head. They are finest first, with the image itself in
+                front. Its second argument is None: the features are of the whole image, padded if the image is.
         """
         height, width = image_BCHW.shape[-2:]
         if height % self.stride == 0 and width % self.stride == 0:
@@ -113,7 +113,7 @@ class Segmenter(nn.Module):
         return logits_BCHW[..., :height, :width]
 
     def fitting_logits(self, image_BCHW: Tensor, on_features: OnFeatures | None = None) -> Tensor:
-        """As `forward`, of images whose sides are multiples of the stride."""
+        """Do what `forward` does for images whose sides are multiples of the stride."""
         features = self.encoder(image_BCHW)
         return self.head(features if on_features is None else on_features(list(features), None))
 
@@ -123,19 +123,20 @@ def _as_whole(number: float) -> float:
 
 
 def padded_side(side: int, stride: int) -> int:
-    """Side in pixels after padding: a multiple of the stride, and at least `SMALLEST_SIDE`, below which there is too
-    little to tell anything from.
+    """Return a side in pixels after padding: a multiple of the stride, and at least `SMALLEST_SIDE`.
+
+    A smaller image shows too little to recognise anything.
     """
     return max(-(-side // stride), smallest_cells(stride)) * stride
 
 
 def smallest_cells(stride: int) -> int:
-    """Strides that fill the smallest side that is padded to."""
+    """Return how many strides the smallest padded side has."""
     return -(-SMALLEST_SIDE // stride)
 
 
 def resize(values_BCHW: Tensor, size: Sequence[int]) -> Tensor:
-    """Resize bilinearly (align_corners False); return the values themselves where the size is right already."""
+    """Resize bilinearly (align_corners False). Values that have the size already are returned unchanged."""
     # Sizes are symbols while the network is traced for an export: comparing them would freeze them.
     if not torch.compiler.is_compiling() and tuple(values_BCHW.shape[-2:]) == tuple(size):
         return values_BCHW

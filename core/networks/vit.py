@@ -1,4 +1,4 @@
-"""Plain vision transformers of timm (DINOv2, DINOv3, augreg …) as encoders for images of any size."""
+"""Make encoders for images of any size from timm's plain vision transformers (DINOv2, DINOv3, augreg …)."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ _MODULES = ("vision_transformer", "eva", "deit")  # of timm: those whose positio
 
 
 def is_vit(encoder: str) -> bool:
-    """Whether an encoder name (`tu-…`) is a plain vision transformer's."""
+    """Return whether an encoder name (`tu-…`) is a plain vision transformer's."""
     return encoder.startswith("tu-") and timm.models.is_model_in_modules(encoder.removeprefix("tu-"), _MODULES)
 
 
 class VitEncoder(nn.Module):
-    """Four layers at equal distances, the last one among them, each through the final layer norm as DINOv2's heads have it.
+    """Return four layers at equal distances, the last one among them, each after the final layer norm as in DINOv2's heads.
 
-    Position embeddings are resampled to the grid of patches in each forward (DINOv3's are rotary and need none). Class
-    and register tokens are left out.
+    Position embeddings are resampled to the grid of patches in each forward; DINOv3's are rotary and need no resampling.
+    Class and register tokens are not returned.
 
     Args:
         name: timm's, without `tu-`.
         drop_path: rate of the last block; the first has 0.
-        encoder_file: pretrained weights, loaded by timm's own rules; None leaves random ones.
+        encoder_file: pretrained weights, which timm loads by its own rules; None for random weights.
 
     Raises:
-        ValueError, RuntimeError: timm cannot make it so.
+        ValueError, RuntimeError: timm cannot make such an encoder.
     """
 
     def __init__(self, name: str, *, drop_path: float, encoder_file: Path | None = None) -> None:
@@ -54,7 +54,7 @@ class VitEncoder(nn.Module):
         self.out_channels = [3, *([int(layer["num_chs"])] * NUM_LAYERS)]
 
     def forward(self, image_BCHW: Tensor) -> list[Tensor]:
-        """The image itself, then four maps (B, C, H/p, W/p) of images whose sides are multiples of the patch's side p."""
+        """Return the image itself, then four maps (B, C, H/p, W/p). Sides are multiples of the patch's side p."""
         layers = self.model.forward_intermediates(
             image_BCHW, indices=self.indices, norm=True, output_fmt="NCHW", intermediates_only=True
         )
@@ -62,14 +62,14 @@ class VitEncoder(nn.Module):
 
 
 class GridRope(RotaryEmbeddingDinoV3):
-    """timm's rotary embedding of DINOv3 with the same numbers, made on the device of the network and for traced sizes.
+    """Compute timm's rotary embedding of DINOv3 on the device of the network, and for traced sizes. The numbers are equal.
 
-    timm counts the patches on the host, which makes the device wait in each forward and an exported network keep the
-    size that it was traced with.
+    timm counts the patches on the host. The device then waits in each forward, and an exported network keeps the size that
+    it was traced with.
     """
 
     def _create_embed(self, feat_shape: Sequence[int], no_aug: bool = False) -> Tensor:
-        """Sines and cosines (h · w, 2 · dim) of the patches' centres, which lie between −1 and 1 along each side."""
+        """Return sines and cosines (h · w, 2 · dim) of the patches' centres, which lie between −1 and 1 along each side."""
         assert isinstance(self.periods, Tensor)
         device = self.periods.device
         sides = [(torch.arange(side, device=device) + 0.5) / side for side in feat_shape]
@@ -78,7 +78,7 @@ class GridRope(RotaryEmbeddingDinoV3):
 
 
 def _is_plain(rope: RotaryEmbeddingDinoV3) -> bool:
-    """Whether it is DINOv3's as released, without the augmentations of its own training."""
+    """Return whether it is DINOv3's embedding as released, without the augmentations of its own training."""
     return (
         not rope.aug_active
         and rope.grid_offset == 0

@@ -1,4 +1,4 @@
-"""Starting weights from the libraries' hub, with a quick answer when there is no network."""
+"""Find starting weights on the libraries' hub, and report quickly when there is no network."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class HubWeights:
-    """A local file of pretrained encoder weights, and the normalisation they were trained with."""
+    """Hold a local file of pretrained encoder weights, and the normalisation they were trained with."""
 
     path: Path
     normalisation: Normalisation
@@ -38,7 +38,7 @@ def hub_weights(encoder: str) -> HubWeights:
     """Find an encoder's ImageNet weights in the local hub cache, or download them.
 
     Raises:
-        NetworkError: there are none, or the hub cannot be reached (said within 5 seconds).
+        NetworkError: there are none, or the hub cannot be reached. It comes within 5 seconds.
     """
     if not encoder.startswith("tu-"):
         return _smp_weights(encoder)
@@ -97,7 +97,7 @@ def _offline(repository: str) -> str:
 
 
 def can_reach(url: str, seconds: float = PROBE_SECONDS) -> bool:
-    """Whether the server of a URL, or the proxy that leads to it, takes a connection within the time.
+    """Return whether the server of a URL, or the proxy that leads to it, accepts a connection within the time.
 
     The hub's client would try for about 27 seconds. A resolver has no time limit of its own, hence the thread.
     """

@@ -21,8 +21,7 @@ def in_words(error: BaseException, training: TrainingConfig) -> str | None:
     if is_out_of_memory(error):
         return (
             f"The device has too little memory for this run (batch {training.batch_size}, crop {training.crop_size}). "
-            "Lower training.crop_size or training.batch_size, or set training.twin_forward to separate; the run keeps "
-            "its last checkpoint."
+            f"{_less_memory(training)} The run keeps its last checkpoint."
         )
     if isinstance(error, ValueError) and "more than 1 value per channel" in str(error):
         return (
@@ -33,6 +32,17 @@ def in_words(error: BaseException, training: TrainingConfig) -> str | None:
         reason = str(error).splitlines()[0]
         return f"{reason}. The device cannot be used by this process any more: restart the program and resume the run."
     return None
+
+
+def _less_memory(training: TrainingConfig) -> str:
+    """Name what needs less memory and is not set yet: first what leaves the result as it is."""
+    remedies = []
+    if not training.gradient_checkpointing:
+        remedies.append("set training.gradient_checkpointing to true")
+    if training.batch_size > training.accumulation and training.target_batch > training.accumulation:
+        remedies.append(f"raise training.accumulation above {training.accumulation}")
+    remedies.append("lower training.crop_size or training.batch_size")
+    return f"Start a new run and {', or '.join(remedies)}."
 
 
 def _has_lost_the_device(error: RuntimeError) -> bool:

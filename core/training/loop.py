@@ -113,7 +113,7 @@ class _Loop:
     def begin(self) -> Iterator[Event]:
         """Open the record, once it is sure that a checkpoint can be written."""
         session, training = self.session, self.session.config.training
-        self.record.check_space(session.snapshot(), with_teacher=training.steps > 0)
+        self.record.check_space(session.network, training)
         self.record.open(
             session.step, session.stored, measured_again=session.at_end or session.at_source_end,
             total_steps=training.total_steps, device=session.compute.device, device_reason=session.compute.reason,
@@ -153,6 +153,7 @@ class _Loop:
         try:
             losses, bad = self.session.train_step(batch)
         except Exception as error:
+            traceback.clear_frames(error.__traceback__)  # they hold the step's activations, and memory may be short
             self.session.guard.undo()
             if is_out_of_memory(error) and torch.cuda.is_initialized():
                 torch.cuda.empty_cache()

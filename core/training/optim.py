@@ -86,6 +86,12 @@ class StepGuard:
         self._kept = [torch.cat([b.flatten() for b in buffers]) for buffers in self._by_type]
 
     @torch.no_grad()
+    def divide_gradients(self, by: float) -> None:
+        """Turn gradients that were added up over parts of a batch into their mean."""
+        gradients = [p.grad for p in self._parameters if p.grad is not None]
+        torch._foreach_div_(gradients, by)  # pyright: ignore[reportPrivateImportUsage]
+
+    @torch.no_grad()
     def apply(self, losses: dict[str, Tensor]) -> Tensor:
         """Returns 1.0 where the step was left out, else 0.0, on the device."""
         gradients = [p.grad for p in self._parameters if p.grad is not None]
@@ -102,11 +108,13 @@ class StepGuard:
 
     @torch.no_grad()
     def undo(self) -> None:
-        """Put the buffers back after a step that broke off."""
+        """Put the buffers back after a step that broke off. Frees the gradients, and allocates nothing: memory may be short."""
         for p in self._parameters:
             p.grad = None
-        if self._kept:
-            self._restore(torch.ones((), dtype=torch.bool, device=self._parameters[0].device))
+        for buffers, kept in zip(self._by_type, self._kept, strict=False):  # none are kept before the first step
+            parts = kept.split([b.numel() for b in buffers])
+            restored = [part.view_as(b) for part, b in zip(parts, buffers, strict=True)]
+            torch._foreach_copy_(buffers, restored)  # pyright: ignore[reportPrivateImportUsage]
 
     def _restore(self, where: Tensor) -> None:
         for buffers, kept in zip(self._by_type, self._kept, strict=True):

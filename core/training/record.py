@@ -10,6 +10,9 @@ from dataclasses import asdict
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
+from torch import nn
+
+from core.configuration.training import TrainingConfig
 from core.errors import RunError
 from core.evaluation.choice import Best, is_better, verdict
 from core.evaluation.health import Health
@@ -19,8 +22,9 @@ from core.runs.folder import CheckpointRef, MetricsWriter, RunFolder
 from core.runs.previews import Preview, delete_previews_after, thin_previews, write_preview
 from core.runs.repair import repair
 from core.training.checkpoint import CheckpointError, Snapshot, save_checkpoint
+from core.training.disk import check_space
 from core.training.measurement import COLUMNS_OF_A_ROW, Measurement, health_from_json, health_to_json
-from core.training.storage import check_space, prune
+from core.training.storage import check_writable, prune
 
 logger = logging.getLogger(__name__)
 
@@ -118,10 +122,11 @@ class RunRecord:
         if isinstance(state.get("scores"), dict) and isinstance(state.get("health"), dict):  # else those of status.json
             self._scores, self._health = dict(state["scores"]), dict(state["health"])
 
-    def check_space(self, snapshot: Snapshot, *, with_teacher: bool) -> None:
-        """Raise RunError where no checkpoint of this size can be written, before any time is spent on training."""
+    def check_space(self, network: nn.Module, training: TrainingConfig) -> None:
+        """Raise RunError where the checkpoints cannot be written or do not fit, before any time is spent on training."""
         if self.run.is_writer:
-            check_space(self.run.checkpoints_path, snapshot, with_teacher=with_teacher)
+            check_writable(self.run.checkpoints_path)
+            check_space(self.run.checkpoints_path, network, training)
 
     # While it trains ---------------------------------------------------------------------------
 
@@ -254,7 +259,7 @@ class RunRecord:
         """Write the last status and return the run's last event.
 
         Args:
-            keeps_best: the result's checkpoint is the best one instead of the last.
+            keeps_best: the best checkpoint is the one that was chosen.
 
         Raises:
             RunError: the last state is not on the disk.
@@ -270,9 +275,10 @@ class RunRecord:
 
     def _end(self, step: int, *, stopped: bool, seconds_per_step: float | None, keeps_best: bool = False) -> Finished:
         result = self._result(step, seconds_per_step)
-        if keeps_best and self.best is not None:
-            result["checkpoint"] = str(self.run.checkpoints_path / self.best.checkpoint)
-        self._status |= {"state": "stopped" if stopped else "finished", "step": step, "result": result, "reason": ""}
+        self._status |= {
+            "state": "stopped" if stopped else "finished", "step": step, "result": result, "reason": "",
+            "chosen_checkpoint": result["best_checkpoint"] if keeps_best else None,
+        }  # fmt: skip
         try:
             self.run.write_status(**self._status)
         except OSError as error:

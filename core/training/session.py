@@ -7,7 +7,7 @@ import platform
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,13 +21,15 @@ from core.events import Event, Model, Phase, Warned
 from core.loading.prefetch import default_threads
 from core.loading.random import generator
 from core.loading.sampling import Batch, BatchSource
-from core.method.draws import draw, draw_boxes
-from core.method.step import Images, masktwins_step, part, source_step
+from core.method.draws import Share, draw, draw_boxes
+from core.method.parts import part
+from core.method.step import Images, masktwins_step, source_step
 from core.method.student import Student
 from core.method.teacher import Teacher
 from core.method.transfer import to_device
 from core.networks.build import Segmenter
 from core.networks.prediction import Box
+from core.networks.recompute import recompute_blocks
 from core.networks.store import load_weights, model_card
 from core.runs.folder import CheckpointRef
 from core.training.building import check_crop, compute_of, feature_anchor, network_of, new_compute, new_network
@@ -114,6 +116,9 @@ class Session:
         config, num_classes = self.config, self.listing.space.num_classes
         network = network_of(resume_from.path, num_classes) if resume_from else new_network(config, num_classes)
         self.warnings.extend(Warned("weights", note) for note in network.notes)
+        if config.training.gradient_checkpointing and not recompute_blocks(network.encoder):
+            words = "The encoder has no repeated blocks, so gradient checkpointing saves no memory in this run."
+            self.warnings.append(Warned("checkpointing", words))
         network = network.to(self.compute.device)
         if self.compute.channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -192,23 +197,33 @@ class Session:
         self.network.train()
         self.learning_rate = set_learning_rate(self.optimizer, training, self.step)
         self.guard.before()
-        images = self.to_device(batch)
-        if self.phase is Phase.SOURCE:
-            losses = source_step(
-                self.student, images, self.config, box=self.source_box(*images.source.shape[-2:]), anchor=self.anchor
-            )
-        else:
-            assert self.teacher is not None
-            draws = draw(self.config, batch, self._generator, self.detail_step, self.group.share)
-            if training.teacher_statistics is not TeacherStatistics.BATCH:
-                self.group.align([self.network, self.teacher.network])  # all processes label by the same statistics
-            losses = masktwins_step(
-                self.student, self.teacher, images, draws, self.config, self.adapt_step, self.anchor
-            )
+        if self.teacher is not None and training.teacher_statistics is not TeacherStatistics.BATCH:
+            self.group.align([self.network, self.teacher.network])  # all processes label by the same statistics
+        images, num_parts = self.to_device(batch), training.accumulation
+        losses: dict[str, Tensor] = {}
+        for index in range(num_parts):
+            with self.student.accumulating(last=index == num_parts - 1):
+                found = self._backward(_part(batch, index, num_parts), _part(images, index, num_parts), index)
+            losses = {name: losses[name] + loss if losses else loss for name, loss in found.items()}
         with part("optimiser"):
+            if num_parts > 1:
+                losses = {name: loss / num_parts for name, loss in losses.items()}
+                self.guard.divide_gradients(num_parts)
             bad = self.guard.apply(losses)
         self.step += 1
         return losses, bad
+
+    def _backward(self, batch: Batch, images: Images, index: int) -> dict[str, Tensor]:
+        """Back-propagate the losses of a part of the batch, which draws as a process with this share of it would."""
+        if self.phase is Phase.SOURCE:
+            box = self.source_box(*images.source.shape[-2:])
+            return source_step(self.student, images, self.config, box=box, anchor=self.anchor)
+        assert self.teacher is not None
+        num_parts, (rank, world) = self.config.training.accumulation, self.group.share
+        share = Share(rank * num_parts + index, world * num_parts)
+        draws = draw(self.config, batch, self._generator, self.detail_step, share)
+        t = self.step - self.config.training.source_steps
+        return masktwins_step(self.student, self.teacher, images, draws, self.config, t, self.anchor)
 
     def _generator(self, purpose: str) -> np.random.Generator:
         return generator(self.config.training.seed, self.step, purpose)
@@ -277,6 +292,16 @@ class Session:
             model_card(self.network, self.listing.space),
             state,
         )
+
+
+Cut = TypeVar("Cut", Batch, Images)
+
+
+def _part(whole: Cut, index: int, num_parts: int) -> Cut:
+    """Return one of the equal parts of a batch; the whole where there is only one."""
+    if num_parts == 1:
+        return whole
+    return type(whole)(*(tensor.chunk(num_parts)[index] for tensor in vars(whole).values()))
 
 
 def versions(names: Sequence[str] = ("torch", "timm", "segmentation-models-pytorch", "numpy")) -> dict[str, str]:

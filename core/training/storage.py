@@ -3,39 +3,29 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from pathlib import Path
-
-from torch import nn
 
 from core.errors import ConfigError, RunError
 from core.evaluation.choice import Best
 from core.files import write_atomic
 from core.runs.folder import RunFolder
-from core.training.checkpoint import Snapshot, delete_checkpoint
+from core.training.checkpoint import delete_checkpoint
 
 logger = logging.getLogger(__name__)
 
 
-def check_space(folder: Path, snapshot: Snapshot, *, with_teacher: bool) -> None:
-    """Raise RunError where no checkpoint of this run's size can be written to the folder of its checkpoints."""
-    needed = _bytes(snapshot.student) * (2 if with_teacher else 1) + 2 * _bytes(snapshot.student, trained=True)
+def check_writable(folder: Path) -> None:
+    """Raise RunError where no checkpoint can be written to the folder of a run's checkpoints."""
     try:
         folder.mkdir(exist_ok=True)
         probe = folder / ".probe"
         write_atomic(probe, "a checkpoint can be written here\n")
         probe.unlink()
-        free = shutil.disk_usage(folder).free
     except OSError as error:
         raise RunError(
             f"No checkpoint can be written to {folder}: {error.strerror or error}. Free some space or make the folder "
             "writable, and start the run again."
         ) from error
-    if free < needed:
-        raise RunError(
-            f"A checkpoint of this run takes {needed / 2**30:.2f} GiB, and {folder} has {free / 2**30:.2f} GiB left. Free "
-            "some space and start the run again."
-        )
 
 
 def prune(run: RunFolder, best: Best | None) -> None:
@@ -53,8 +43,3 @@ def prune(run: RunFolder, best: Best | None) -> None:
                 delete_checkpoint(path)
             except OSError as error:  # another program has it open: deleted the next time
                 logger.warning("%s could not be deleted: %s", path, error)
-
-
-def _bytes(network: nn.Module, *, trained: bool = False) -> int:
-    tensors = [*network.parameters(), *(() if trained else network.buffers())]
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

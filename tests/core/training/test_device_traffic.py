@@ -5,14 +5,13 @@ not. What mixes devices or reads a value raises; a dispatch mode counts the copi
 driver, so it is replaced here; a real one is watched on the CPU below, and on a card in `tests/cuda`.
 """
 
+from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -26,6 +25,7 @@ from core.networks.build import build
 from core.runs.create import list_run
 from core.training.optim import StepGuard, build_optimizer
 from core.training.session import Session
+from tests.core.fake_cuda import fake_card, move_there, without_backward
 from tests.core.tiny import tiny_config
 
 SMALL = 64 * 1024  # bytes: CUDA copies of up to this size never wait for the stream
@@ -65,43 +65,6 @@ class Traffic(TorchDispatchMode):
             self.returned.append(source.numel() * source.element_size())
 
 
-def on_fake_cuda(module):
-    """Replace a real module's tensors by simulated ones on CUDA, in place."""
-    for part in module.modules():
-        for name, tensor in part._parameters.items():
-            if tensor is not None:
-                part._parameters[name] = nn.Parameter(torch.empty_strided(*layout(tensor), device="cuda"))
-        for name, tensor in part._buffers.items():
-            if tensor is not None:
-                part._buffers[name] = torch.empty_strided(*layout(tensor), device="cuda", dtype=tensor.dtype)
-    return module
-
-
-def layout(tensor):
-    return tensor.shape, tensor.stride()
-
-
-@pytest.fixture
-def fake_cuda(monkeypatch):
-    """A machine whose card is simulated. Yields the number of copies that went through page-locked memory."""
-    pinned = []
-    monkeypatch.setattr(transfer, "_pinned", lambda tensor: pinned.append(tensor) or tensor)  # asks the driver
-    monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        yield pinned
-
-
-def backward_of(network):
-    """Stands in for `Tensor.backward`, which asks the driver: gives each parameter a gradient."""
-
-    def backward(*_, **__):
-        for parameter in network.parameters():
-            parameter.grad = torch.zeros_like(parameter)
-
-    return backward
-
-
 def batch(count=2):
     rng = np.random.default_rng(0)
     shape = (count, CROP, CROP)
@@ -127,23 +90,24 @@ CASES = {
 
 
 @pytest.fixture
-def trained_step(make_run, monkeypatch, request):
-    """Return a function that makes a session of these settings, moves it to the simulated card, and trains one step."""
+def trained_step(make_run):
+    """Yield a function that makes a session of these settings, moves it to the simulated card, and trains one step."""
+    stack = ExitStack()
 
     def train(precision=Precision.BF16, anchor=False, source=False, **changes):
         fixed = {"training__crop_size": CROP, "augment__jitter_probability": 1.0, "training__source_steps": int(source)}
         run = make_run(**{**fixed, **changes})
         session = Session(run.config(), list_run(run))
         host = batch()
-        pinned = request.getfixturevalue("fake_cuda")
-        network = on_fake_cuda(session.network)
-        monkeypatch.setattr(torch.Tensor, "backward", backward_of(network))
+        pinned = stack.enter_context(fake_card())
+        network = move_there(session.network)
+        stack.enter_context(without_backward(network))
         session.compute = replace(session.compute, device="cuda", precision=precision, channels_last=True)
         session.student = Student(network, network.normalisation, session.compute.autocast)
         session.optimizer = build_optimizer(network, session.config.training)
         session.guard = StepGuard(session.optimizer, [network])
         if anchor:
-            on_fake_cuda(session.anchor._encoder)
+            move_there(session.anchor._encoder)
         if not source:
             session.begin_adaptation()
         traffic = Traffic()
@@ -157,7 +121,8 @@ def trained_step(make_run, monkeypatch, request):
         assert len(pinned) == len(traffic.sent)
         return rest
 
-    return train
+    with stack:
+        yield train
 
 
 @pytest.mark.parametrize("case", CASES)

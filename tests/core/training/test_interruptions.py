@@ -1,6 +1,7 @@
 """What goes wrong beside a run, at the worst moment, costs neither the run nor what it has earned."""
 
 import json
+import weakref
 
 import pytest
 import torch
@@ -29,7 +30,7 @@ from core.training import judging, record, session, storage
 from core.training.checkpoint import CheckpointError, save_checkpoint
 from core.training.loop import adapt
 from core.training.measurement import Measurement
-from core.training.optim import build_optimizer, set_learning_rate
+from core.training.optim import StepGuard, build_optimizer, set_learning_rate
 from core.training.session import Session
 from tests.core.tiny import final_weights, train
 
@@ -220,6 +221,26 @@ def test_short_memory_without_a_class_of_its_own_is_said_in_words(make_run, monk
     monkeypatch.setattr(Session, "train_step", failing)
     with pytest.raises(RunError, match=r"training\.crop_size"):
         train(run)
+
+
+def test_what_a_step_holds_is_freed_before_memory_is_asked_for_again(make_run, monkeypatch):
+    run, held, alive = make_run(), [], []
+
+    def failing(self, batch):
+        activations = torch.zeros(1000)
+        held.append(weakref.ref(activations))
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def watched(self):
+        alive.append(held[0]() is not None)
+        return undo(self)
+
+    undo = StepGuard.undo
+    monkeypatch.setattr(Session, "train_step", failing)
+    monkeypatch.setattr(StepGuard, "undo", watched)
+    with pytest.raises(RunError, match=r"gradient_checkpointing to true, or raise training\.accumulation above 1"):
+        train(run)
+    assert alive == [False]
 
 
 def test_short_memory_at_the_copy_resumes_exactly(make_run, monkeypatch):

@@ -9,14 +9,16 @@ import torch._inductor.config
 
 from core.configuration.choices import Precision
 from core.control import RunControl
-from core.errors import RunError
+from core.errors import ConfigError, RunError
 from core.evaluation import scoring
 from core.evaluation.predictor import Predictor
 from core.events import CheckpointSaved, Evaluated, HealthMeasured, Model, Preparing, StepDone, Warned
 from core.training import judging
+from core.training import session as session_module
 from core.training.device import why_not_compiled
 from core.training.loop import adapt
 from tests.core.tiny import final_weights, train
+from tests.core.training import train_shares
 
 HRDA = {"network__hrda": True, "training__crop_size": 64}
 OPTIONS = {
@@ -41,6 +43,8 @@ OPTIONS = {
         "training__last_sub_crop": False,
     },
     "DAFormer": {"network__architecture": "daformer"},
+    "gradient checkpointing": {"training__gradient_checkpointing": True, "network__encoder": "mit_b0"},
+    "a batch in two parts": {"training__accumulation": 2, "training__batch_size": 4, "augment__adain": True},
     "a ViT with DPT": {"network__architecture": "dpt", "network__encoder": "tu-test_vit"},
     "a ViT with a linear head": {"network__architecture": "linear", "network__encoder": "tu-test_vit"},
 }  # fmt: skip
@@ -56,7 +60,7 @@ def test_an_option_trains(make_run, name):
     assert run.status()["state"] == "finished"
 
 
-@pytest.mark.parametrize("name", ["HRDA, all options", "rare classes", "three views"])
+@pytest.mark.parametrize("name", ["HRDA, all options", "rare classes", "three views", "a batch in two parts"])
 def test_a_run_with_options_resumes_exactly(make_run, name):
     whole, broken = make_run("whole", **OPTIONS[name]), make_run("broken", **OPTIONS[name])
     train(whole)
@@ -183,3 +187,47 @@ def test_a_run_is_evaluated_in_its_precision_with_each_image_read_once_for_all_m
     assert evaluated == [Model.SOURCE, Model.STUDENT, Model.TEACHER]
     assert set(made) == {Precision.BF16}
     assert len(opened) == 2 * 3  # three images after the source steps, and at the end for both models
+
+
+@pytest.mark.parametrize("options", [{}, {**HRDA, "mask__level": "features"}])
+def test_gradient_checkpointing_changes_no_weight(make_run, options):
+    plain = make_run("plain", **options)
+    twice = make_run("twice", training__gradient_checkpointing=True, **options)
+    train(plain)
+    events = adapt(RunControl(), twice)
+    for event in events:  # broken off once, and resumed
+        if isinstance(event, CheckpointSaved) and event.step == 6:
+            break
+    events.close()
+    train(twice)
+    assert final_weights(twice) == final_weights(plain)
+
+
+def test_a_network_without_blocks_says_that_checkpointing_saves_nothing(make_run, monkeypatch):
+    monkeypatch.setattr(session_module, "recompute_blocks", lambda encoder: 0)
+    events = train(make_run(training__gradient_checkpointing=True))
+    assert "checkpointing" in {event.code for event in events if isinstance(event, Warned)}
+
+
+def test_a_batch_in_parts_gives_the_losses_of_the_whole(make_run):
+    """Without batch norm and dropout, whose results depend on the parts."""
+    common = {
+        "training__batch_size": 4, "training__log_interval": 1, "training__pseudo_label_threshold": 0.3,
+        "network__encoder": train_shares.KINDS["plain"], "mask__domain": "both",
+    }  # fmt: skip
+    found = []
+    with train_shares.Seams():
+        for parts in (1, 2, 4):
+            run = make_run(f"in {parts}", training__accumulation=parts, **common)
+            events = train_shares.train(run.path)
+            found.append([event.losses for event in events if isinstance(event, StepDone)])
+    whole = found[0]
+    assert whole[-1]["twins"] > 0
+    for parts in found[1:]:
+        for expected, losses in zip(whole, parts, strict=True):
+            assert losses == pytest.approx(expected, rel=1e-6, abs=1e-7)
+
+
+def test_a_batch_that_cannot_be_divided_into_parts_is_refused(make_run):
+    with pytest.raises(ConfigError, match=r"training.batch_size 2 cannot be divided .* 3 equal parts"):
+        make_run(training__accumulation=3)
