@@ -399,6 +399,6 @@ def test_start_goes_to_the_field_that_was_refused(ready, qtbot):
     click(qtbot, ready.start)
     assert ready.focusWidget() is refused.line
     assert refused.line.selectedText() == "1.5"
-    assert "Confidence threshold" in ready.message.text()
-    assert "from 0" in ready.message.text()
-    assert "training." not in ready.message.text()
+    assert "Confidence threshold" in ready.problem.text()
+    assert "from 0" in ready.problem.text()
+    assert "training." not in ready.problem.text()
