@@ -14,6 +14,7 @@ from masktwins_gui.models.curve_table import Table, to_csv
 from masktwins_gui.models.history import LOG_LINES
 from masktwins_gui.models.services import Jobs
 from masktwins_gui.models.shown_run import ShownRun
+from masktwins_gui.widgets.controls import describe
 from masktwins_gui.widgets.curves import CurvePanel
 
 FEW = 25  # points: each is shown as a dot
@@ -41,9 +42,8 @@ class CurveTabs(QTabWidget):
             comparison=comparison,
         )
         self.log = QPlainTextEdit()
-        self.log.setObjectName("train.log")
-        self.log.setToolTip(self.tr("What the run has reported"))
-        self.log.setAccessibleName(self.tr("Messages of the run"))
+        tip = self.tr("What the run has reported, the newest last; a run of an earlier day shows its log.txt")
+        describe(self.log, "train.log", self.tr("Messages of the run"), tip)
         self.log.setReadOnly(True)
         self.log.setMaximumBlockCount(LOG_LINES)
         titles = (self.tr("Losses"), self.tr("Quality"), self.tr("Health"), self.tr("Log"))

@@ -95,6 +95,7 @@ class TrainPage(QWidget):
         self.curves = CurveTabs(shown, comparison, jobs)
         self.previews = PreviewGrid(shown)
         self.empty = EmptyState("train", "", "", self.tr("Start"), name="train.empty", demo=False)
+        self.empty.action.setToolTip(self.tr("Train the first run; where folders are missing, choose them first"))
         self._lay_out()
         self._name_parts()
 

@@ -43,9 +43,8 @@ class RunsPanel(QWidget):
         self._shown: Path | None = None
         self._noted: RunInfo | None = None  # the run whose note is in the field
         self.list = QListView()
-        self.list.setObjectName("train.runs")
-        self.list.setToolTip(self.tr("Choose a run to see its curves; F2 renames it, and ticked runs are compared"))
-        self.list.setAccessibleName(self.tr("Runs: ticked ones are compared"))
+        tip = self.tr("Choose a run to see it; tick several (space) to compare them; F2 renames")
+        describe(self.list, "train.runs", self.tr("Runs of the project"), tip)
         self.list.setModel(runs)
         self.list.setItemDelegate(RunDelegate(runs, self.list))
         self.list.setUniformItemSizes(True)
