@@ -142,5 +142,7 @@ class Chores:
         try:
             for event in self.save():
                 logger.info("%s", event)
+        except RunError as error:
+            logger.warning("the last state could not be saved: %s", error)
         except Exception:
             logger.exception("the last state could not be saved")

@@ -91,7 +91,9 @@ def chores_left(training: TrainingConfig, step: int) -> Mapping[Chore, int]:
     total, source = training.total_steps, training.source_steps
     phase_ends = int(step <= source < total)
     return {
-        Chore.PREVIEW: _multiples(training.preview_interval, step, total) + 1 if training.preview_interval else 0,
+        Chore.PREVIEW: _multiples(training.preview_interval, max(1, step), total) + 1
+        if training.preview_interval
+        else 0,
         Chore.MEASUREMENT: phase_ends
         + _multiples(training.evaluation_interval, max(1, step - source), total - source)
         + 1,
