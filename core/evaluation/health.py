@@ -1,4 +1,4 @@
-"""How a model does on the new camera, told without labels: what it predicts on fixed target images.
+"""Measure how a model does on the new camera without labels, by what it predicts on fixed target images.
 
 Shapes: B images, C classes, H × W pixels. The teacher's predictions on clean images are what is judged; the student's
 under fixed masks tell how far it lets itself be guided by what it sees around a hole. No draw is made from torch's default
@@ -47,7 +47,7 @@ _SCALARS = ("confidence", "confident_share", "entropy", "twin_disagreement", "ag
 
 @dataclass(frozen=True)
 class Health:
-    """What can be measured without labels. Means over all pixels of the images; 0..1 unless said otherwise.
+    """Hold what can be measured without labels. Means over all pixels of the images; 0..1 unless said otherwise.
 
     Better is: higher for stability and mutual_information, which make up the score (`core.evaluation.choice`). The others
     describe: self-training raises confidence and agreement and lowers entropy and twin_disagreement whether it is right or
@@ -76,14 +76,14 @@ class Health:
     shares: tuple[float, ...] = ()  # predicted share of the pixels, per class
 
     def row(self) -> dict[str, float]:
-        """Cells of metrics.csv by column name (see `COLUMNS`): all but the shares; collapsed is 0 or 1."""
+        """Return cells of metrics.csv by column name (see `COLUMNS`): all but the shares; collapsed is 0 or 1."""
         return {f"health_{name}": float(value) for name, value in asdict(self).items() if name != "shares"}
 
 
 COLUMNS = tuple(f"health_{field.name}" for field in fields(Health) if field.name != "shares")
 
 
-# What is measured on ---------------------------------------------------------------------------
+# The images ---------------------------------------------------------------------------
 
 
 def choose(pairs: Sequence[Pair]) -> tuple[np.ndarray, ...]:
@@ -95,16 +95,16 @@ def choose(pairs: Sequence[Pair]) -> tuple[np.ndarray, ...]:
 
 
 def readable(pairs: Sequence[Pair], number: int) -> Iterator[np.ndarray]:
-    """Read at most `number` evenly spaced images, one by one; RGB uint8 (H, W, 3). Unreadable ones are passed over."""
+    """Read at most `number` evenly spaced images, one by one; RGB uint8 (H, W, 3). Unreadable ones are skipped."""
     for pair in evenly_spaced(pairs, number):
         try:
             yield read_image(pair.image)
         except (ReadError, OSError) as error:
-            logger.warning("passed over: %s", error)
+            logger.warning("image skipped: %s", error)
 
 
 def label_shares(pairs: Sequence[Pair], space: LabelSpace) -> tuple[float, ...] | None:
-    """Share of the labelled pixels per class (C,), over at most `NUM_LABELS` evenly spaced labels; None without any."""
+    """Return the share of the labelled pixels per class (C,), over at most `NUM_LABELS` evenly spaced labels; None without any."""
     counts = np.zeros(256, np.int64)
     for pair in evenly_spaced([pair for pair in pairs if pair.label is not None], NUM_LABELS):
         assert pair.label is not None
@@ -176,7 +176,7 @@ def health_steps(
 
 
 def _within(image: np.ndarray, most_pixels: int) -> np.ndarray:
-    """The image, or where it has more pixels a smaller one of the same shape."""
+    """Shrink an image that has more pixels."""
     height, width = image.shape[:2]
     scale = math.sqrt(most_pixels / (height * width))
     return image if scale >= 1 else shrunk(image, max(1, int(max(height, width) * scale)))
@@ -185,7 +185,7 @@ def _within(image: np.ndarray, most_pixels: int) -> np.ndarray:
 def _batches(
     images: Sequence[np.ndarray], num_classes: int, most_pixels: int
 ) -> Iterator[tuple[int, Sequence[np.ndarray]]]:
-    """(index of the first, images) for neighbours of one size, as many as memory allows."""
+    """Yield (index of the first, images) for neighbours of one size, as many as memory allows."""
     first = 0
     for (height, width, _), group in groupby(images, key=lambda image: image.shape):
         same = list(group)

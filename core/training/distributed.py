@@ -30,7 +30,7 @@ from core.networks.segmenter import Segmenter
 
 
 class Group:
-    """The processes of a run; this very class is the one process of an ordinary run."""
+    """Talk to the other processes of a run. This class itself stands for the one process of an ordinary run."""
 
     share = Share()
     local_rank = 0
@@ -41,22 +41,22 @@ class Group:
         return self.share.rank == 0
 
     def device(self, wanted: str) -> str:
-        """The device of this process, where `wanted` is the run's setting."""
+        """Return the device of this process, where `wanted` is the run's setting."""
         return wanted
 
     def wrap(self, network: nn.Module) -> Any:
-        """The network as it is called in training; None: itself."""
+        """Return the network as it is called in training; None for the network itself."""
         return None
 
     def any(self, *flags: bool) -> list[bool]:
-        """Each flag, whether it is set in any process."""
+        """Return for each flag whether it is set in any process."""
         return list(flags)
 
     def mean(self, values: Tensor) -> Tensor:
         return values
 
     def worst(self, value: Tensor) -> Tensor:
-        """The largest over the processes, on the device."""
+        """Return the largest value over the processes, on the device."""
         return value
 
     def sum(self, counts: np.ndarray) -> np.ndarray:
@@ -66,14 +66,14 @@ class Group:
         """Give the buffers of process 0 to all."""
 
     def wait(self) -> None:
-        """For all processes."""
+        """Wait until every process has arrived."""
 
 
 SOLO = Group()
 
 
 class Processes(Group):
-    """One of several processes, after `init_process_group`."""
+    """Talk to the other processes after `init_process_group`."""
 
     def __init__(self) -> None:
         self.share = Share(dist.get_rank(), dist.get_world_size())
@@ -142,7 +142,7 @@ def processes() -> Iterator[Group]:
 
 
 def synchronised(network: Segmenter) -> Segmenter:
-    """The same network with batch norms that see the images of all processes.
+    """Return the same network with batch norms that see the images of all processes.
 
     By timm's function: torch's own would drop the activations that timm's encoders keep inside their batch norms.
     """

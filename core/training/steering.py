@@ -30,7 +30,7 @@ class Steering:
         self._replay = [(step, changes) for step, changes in record.run.changes() if step >= session.step]
 
     def wants_to_stop(self) -> bool:
-        """Whether this process was asked to stop; any thread may ask."""
+        """Return whether this process was asked to stop. Any thread may call it."""
         return self._control.stopping
 
     def obey(self) -> Iterator[Event]:

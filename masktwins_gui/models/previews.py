@@ -1,4 +1,4 @@
-"""The pictures of the canary frames, the newest and a thinned history of them."""
+"""The pictures of the preview frames, the newest and a thinned history of them."""
 
 from __future__ import annotations
 

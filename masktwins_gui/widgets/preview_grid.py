@@ -1,4 +1,4 @@
-"""The live views of the canary frames, and a slider through the training's past."""
+"""The live views of the preview frames, and a slider through the training's past."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class PreviewGrid(QWidget):
         self._absent = self._reasons()
         self.frame = QComboBox()
         self.frame.setObjectName("train.frame")
-        self.frame.setAccessibleName(self.tr("Canary frame"))
+        self.frame.setAccessibleName(self.tr("Preview frame"))
         self.frame.setToolTip(self.tr("Fixed target images with fixed masks, predicted at each preview"))
         self.frame.setMinimumContentsLength(10)
         self.filmstrip = QSlider(Qt.Orientation.Horizontal)

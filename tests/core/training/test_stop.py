@@ -12,6 +12,7 @@ from core.dataset.reading import UnreachableError
 from core.evaluation import health
 from core.events import Evaluated, Finished, HealthMeasured, Measuring, Preparing, PreviewReady, StepDone, Warned
 from core.loading import counting, sampling
+from core.runs.resume import prepare_resume
 from core.training import judging
 from core.training.interruption import InterruptedByStop, interruptible
 from core.training.loop import adapt
@@ -158,3 +159,13 @@ def test_a_stop_before_a_resumed_run_goes_on_keeps_its_checkpoint(make_run):
     assert events[-1].result["checkpoint"] == str(run.checkpoints()[-1].path)
     assert final_weights(run) == before
     assert any(isinstance(event, Evaluated) for event in train(run))
+
+
+def test_a_finished_run_that_is_made_longer_has_one_measurement_of_its_former_end(make_run):
+    """The last checkpoint is written before the last measurement, which is made again where it is due."""
+    run = make_run(training__evaluation_interval=3)
+    train(run)
+    prepare_resume(run, {}, more_steps=3)
+    train(run)
+    steps = [row["step"] for row in run.metrics() if row["teacher_miou"]]
+    assert steps == ["7", "10", "13"]
