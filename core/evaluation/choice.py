@@ -1,4 +1,4 @@
-"""Which checkpoint of a run is the best, and whether adaptation helped. Importable without torch.
+"""Decide which checkpoint of a run is the best, and whether adaptation helped. Importable without torch.
 
 The best checkpoint is the one whose teacher has the highest mIoU on labelled target images or, where none is labelled, the
 highest label-free score. The source-only model takes part. The engine (`core.training.record`) decides by this module.
@@ -31,7 +31,7 @@ def score_of(values: Mapping[str, float]) -> float:
 
     * Stability asks for the same scene under changes that leave the scene alone. It alone would like a model that predicts
       one class everywhere.
-    * Mutual information rewards sure predictions only as far as they are spread over the classes, and has no liking for that.
+    * Mutual information rewards sure predictions only as far as they are spread over the classes, and does not reward that.
 
     Confidence, entropy, the twins' disagreement and the agreement of student and teacher do not count: the losses improve
     them by themselves, also where they reinforce mistakes. Drift from the labels' class shares and variety do not count
@@ -63,14 +63,14 @@ def worth(miou: float, health_score: float) -> float:
 
 
 def is_better(worth: float, best: float | None) -> bool:
-    """Whether a model of this worth replaces the best one (None: there is none yet). Of equal ones the first stays."""
+    """Return whether a model of this worth replaces the best one (None: there is none yet). Of equal ones the first stays."""
     return not math.isnan(worth) and (best is None or worth > best)
 
 
 def choose_checkpoint(rows: Sequence[Mapping[str, str]]) -> Mapping[str, str] | None:
     """Choose among the rows of metrics.csv the one with the best label-free score; of equal ones the first.
 
-    Rows without health are passed over; None if all are. The row at the end of the source-only steps takes part: it stands
+    Rows without health are skipped; None if all are. The row at the end of the source-only steps takes part: it stands
     for the checkpoint source-N. Which checkpoints are still on disk is for the caller to know.
     """
     best, best_score = None, None
@@ -99,7 +99,7 @@ def best_checkpoints(rows: Sequence[Mapping[str, str]], names: Mapping[int, str]
 
 
 def values_of(row: Mapping[str, str]) -> dict[str, float]:
-    """The fields of the health in a row of metrics.csv, by name without prefix; empty cells are left out."""
+    """Return the fields of the health in a row of metrics.csv, by name without prefix; empty cells are left out."""
     return {name.removeprefix(PREFIX): float(cell) for name, cell in row.items() if name.startswith(PREFIX) and cell}
 
 
@@ -145,7 +145,7 @@ def verdict(source: Health, adapted: Health) -> str:
 
 
 def _gain(source: Health, adapted: Health) -> float:
-    """Difference of the two scores over the terms that are known of both; NaN where none is."""
+    """Return the difference of the two scores over the terms that are known of both; NaN where none is."""
     values = asdict(source), asdict(adapted)
     common = [name for name in TERMS if not any(math.isnan(v[name]) for v in values)]
     before, after = (score_of({name: v[name] for name in (*common, "collapsed")}) for v in values)
@@ -158,7 +158,7 @@ def _classes(health: Health) -> str:
 
 
 def _reason(source: Health, adapted: Health, gain: float) -> str:
-    """The term that moved the score most in the gain's direction, with its values."""
+    """Return the term that moved the score most in the gain's direction, with its values."""
     if source.collapsed and not adapted.collapsed:
         return f"the source-only model predicts {_classes(source)}"
 

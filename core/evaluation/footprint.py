@@ -1,4 +1,4 @@
-"""How much memory a network's predictions take, so that no more images go through it at once than fit."""
+"""Estimate how much memory predictions need, so that only as many images go through a network at once as fit."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _peak(predictor: Predictor, side: int) -> int:
 
 
 def free_bytes(device: torch.device | str) -> int:
-    """Memory that the device could still give: of a CUDA card what torch keeps for reuse, too."""
+    """Return the free memory of the device; on a CUDA card, with what torch keeps for reuse."""
     device = torch.device(device)
     if device.type != "cuda":
         return psutil.virtual_memory().available
@@ -74,7 +74,7 @@ def free_bytes(device: torch.device | str) -> int:
 
 
 def most_pixels(predictor: Predictor, free: Callable[[torch.device], int] = free_bytes) -> int:
-    """How many pixels of images may go through the network at once.
+    """Return how many pixels of images may go through the network at once.
 
     The same for the same network wherever memory is not short, so that a measurement does not depend on the machine.
     """

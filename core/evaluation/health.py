@@ -83,7 +83,7 @@ class Health:
 COLUMNS = tuple(f"health_{field.name}" for field in fields(Health) if field.name != "shares")
 
 
-# What is measured on ---------------------------------------------------------------------------
+# The images ---------------------------------------------------------------------------
 
 
 def choose(pairs: Sequence[Pair]) -> tuple[np.ndarray, ...]:
@@ -100,7 +100,7 @@ def readable(pairs: Sequence[Pair], number: int) -> Iterator[np.ndarray]:
         try:
             yield read_image(pair.image)
         except (ReadError, OSError) as error:
-            logger.warning("passed over: %s", error)
+            logger.warning("image skipped: %s", error)
 
 
 def label_shares(pairs: Sequence[Pair], space: LabelSpace) -> tuple[float, ...] | None:
@@ -176,7 +176,7 @@ def health_steps(
 
 
 def _within(image: np.ndarray, most_pixels: int) -> np.ndarray:
-    """The image, or where it has more pixels a smaller one of the same shape."""
+    """Shrink an image that has more pixels."""
     height, width = image.shape[:2]
     scale = math.sqrt(most_pixels / (height * width))
     return image if scale >= 1 else shrunk(image, max(1, int(max(height, width) * scale)))
@@ -185,7 +185,7 @@ def _within(image: np.ndarray, most_pixels: int) -> np.ndarray:
 def _batches(
     images: Sequence[np.ndarray], num_classes: int, most_pixels: int
 ) -> Iterator[tuple[int, Sequence[np.ndarray]]]:
-    """(index of the first, images) for neighbours of one size, as many as memory allows."""
+    """Yield (index of the first, images) for neighbours of one size, as many as memory allows."""
     first = 0
     for (height, width, _), group in groupby(images, key=lambda image: image.shape):
         same = list(group)

@@ -36,7 +36,7 @@ class CheckpointRef:
 
 
 class RunFolder:
-    """Names and files of one run. Creating the object touches nothing on disk."""
+    """Give the names and files of one run. Creating the object touches nothing on disk."""
 
     is_writer = True  # whether this process may write to it
 
@@ -57,7 +57,7 @@ class RunFolder:
 
     @property
     def project(self) -> Path:
-        """The project's folder, which moves with its runs; of a run that does not lie in `runs`, its own folder."""
+        """Return the project's folder, which moves with its runs; for a run outside of `runs`, its own folder."""
         folder = Path(os.path.abspath(self.path))  # noqa: PTH100 - keeps links
         return folder.parent.parent if folder.parent.name == "runs" else folder
 
@@ -82,7 +82,7 @@ class RunFolder:
         """Hold the run against a second writer; the system releases it when the process dies.
 
         Yields:
-            A sentence about a weaker protection than usual; empty where all is well.
+            A sentence where the protection is weaker than usual; empty otherwise.
 
         Raises:
             RunError: another process holds the run, or the folder cannot be written.
@@ -91,7 +91,7 @@ class RunFolder:
             yield note
 
     def is_held(self) -> bool:
-        """Whether a process trains the run."""
+        """Return whether a process trains the run."""
         return is_held(self.path)
 
     # Configuration and its changes -------------------------------------------------------------
@@ -107,7 +107,7 @@ class RunFolder:
             os.fsync(file.fileno())
 
     def changes(self) -> list[tuple[int, dict[str, Any]]]:
-        """(step, changes) in the order they were made, without lines that cannot be used.
+        """Return (step, changes) in the order they were made, without lines that cannot be used.
 
         Changes of a stretch that was lost in a crash, and that a resumed run took another course in, are left out too: in the
         file, a change of an earlier step follows them.
@@ -118,7 +118,7 @@ class RunFolder:
         return rows
 
     def parsed_changes(self) -> list[tuple[int, dict[str, Any]] | None]:
-        """Every complete line of changes.jsonl; None for one that is damaged or does not fit the configuration."""
+        """Parse every complete line of changes.jsonl; None for one that is damaged or does not fit the configuration."""
         lines, config = _lines(self.changes_path), None
         rows: list[tuple[int, dict[str, Any]] | None] = []
         for line in lines:
@@ -134,7 +134,7 @@ class RunFolder:
         return rows
 
     def config_at(self, step: int) -> RunConfig:
-        """run.toml folded with every change made before or at `step`."""
+        """Return run.toml with every change made before or at `step` applied."""
         config = self.config()
         for changed_at, changes in self.changes():
             if changed_at <= step:
@@ -148,7 +148,7 @@ class RunFolder:
         write_atomic(self.status_path, json.dumps({**self.status(), **values, "updated": now()}, indent=1))
 
     def status(self) -> dict[str, Any]:
-        """Content of status.json; empty where it does not exist or is damaged. Known values have their types."""
+        """Return the content of status.json; empty where it does not exist or is damaged. Known values have their types."""
         try:
             return parse_status(read_text(self.status_path))
         except (OSError, ValueError):
@@ -160,7 +160,7 @@ class RunFolder:
         return self.checkpoints_path / f"{'source' if source else 'step'}-{step:06d}"
 
     def checkpoints(self) -> list[CheckpointRef]:
-        """Finished checkpoints by rising step; folders being written, or torn, have other names."""
+        """Return the finished checkpoints by rising step; folders being written, or torn, have other names."""
         found = []
         source_steps = self.config().training.source_steps
         for path in self.checkpoints_path.iterdir() if self.checkpoints_path.is_dir() else ():
@@ -172,11 +172,11 @@ class RunFolder:
     # Metrics -----------------------------------------------------------------------------------
 
     def metrics(self) -> list[dict[str, str]]:
-        """Rows of metrics.csv as text by column. A torn last row and rows that are damaged are left out."""
+        """Return the rows of metrics.csv as text by column. A torn last row and rows that are damaged are left out."""
         return [row for row in self.parsed_metrics() if row is not None]
 
     def parsed_metrics(self) -> list[dict[str, str] | None]:
-        """Every complete line below the header of metrics.csv; None for one that is damaged."""
+        """Parse every complete line below the header of metrics.csv; None for one that is damaged."""
         columns = self.metrics_columns()
         rows = [line.split(",") for line in _lines(self.metrics_path)[1:]]
         return [dict(zip(columns, row, strict=True)) if _is_row(columns, row) else None for row in rows]
@@ -203,7 +203,7 @@ class RunFolder:
 
 
 class FollowedRun(RunFolder):
-    """A run as seen by a process that trains along but is not the one that writes: all writing does nothing."""
+    """Read a run in a process that trains along with the one that writes. All writing does nothing."""
 
     is_writer = False
 
@@ -212,10 +212,10 @@ class FollowedRun(RunFolder):
         yield ""
 
     def append_change(self, step: int, changes: Mapping[str, Any]) -> None:
-        """Left to the main process."""
+        """Do nothing: the main process writes."""
 
     def write_status(self, **values: Any) -> None:
-        """Left to the main process."""
+        """Do nothing: the main process writes."""
 
     def open_metrics(self, columns: Iterable[str], last_step: int, *, judged_again: bool = False) -> MetricsWriter:
         return MetricsWriter(Path(os.devnull), list(columns))
@@ -265,7 +265,7 @@ def parse_status(text: str) -> dict[str, Any]:
 
 
 def _lines(path: Path) -> list[str]:
-    """Complete lines of a text file; what follows the last end of line is torn. Empty where it cannot be read."""
+    """Return the complete lines of a text file; what follows the last end of line is torn. Empty where it cannot be read."""
     try:
         text = read_text(path, MOST_ROWS, errors="replace")
     except OSError:

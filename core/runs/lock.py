@@ -29,14 +29,14 @@ NOT_SUPPORTED = {errno.ENOLCK, errno.EIO, errno.ENOSYS, errno.ENOTSUP, errno.EOP
 
 @dataclass(frozen=True)
 class Holder:
-    """The process that trains a run."""
+    """Name the process that trains a run."""
 
     host: str
     pid: int
     started: float  # seconds since 1970: tells the process from a later one with the same number
 
     def is_alive(self) -> bool | None:
-        """Whether the process runs; None where it belongs to another machine."""
+        """Return whether the process runs; None if it belongs to another machine."""
         if self.host != platform.node():
             return None
         try:
@@ -52,7 +52,7 @@ def hold(folder: Path) -> Iterator[str]:
     """Hold the run in `folder` until the context is left; the system releases it when the process dies.
 
     Yields:
-        A sentence about a weaker protection than usual; empty where all is well.
+        A sentence where the protection is weaker than usual; empty otherwise.
 
     Raises:
         RunError: another process holds the run, or the folder cannot be written.
@@ -69,7 +69,7 @@ def hold(folder: Path) -> Iterator[str]:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a process trains the run. Takes no lock where the holder has left its name."""
+    """Return whether a process trains the run. Takes no lock if the holder has left its name."""
     holder = _read_holder(folder)
     alive = holder.is_alive() if holder else None
     if alive is not None:
@@ -86,7 +86,7 @@ def is_held(folder: Path) -> bool:
 
 
 def _take(folder: Path, me: Holder) -> tuple[Callable[[], None], str]:
-    """(release, a sentence for the user)."""
+    """Take the lock. Return how to release it, and a sentence for the user."""
     if not folder.is_dir():  # the lock would make it
         raise RunError(f"The run folder {folder} does not exist. Check the path, or whether its drive is available.")
     note = _set_aside_what_is_no_lock(folder)

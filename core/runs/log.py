@@ -16,7 +16,7 @@ class _RunLog(logging.FileHandler):
             super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Say nothing: there is no better place for it."""
+        """Do nothing: there is no better place to report it."""
 
 
 @contextmanager

@@ -35,12 +35,12 @@ Box = tuple[int, int, int, int]  # x, y, width, height in pixels
 
 
 class PreviewError(ValueError):
-    """A preview that cannot be read. The message names the file."""
+    """Raised for a preview that cannot be read. The message names the file."""
 
 
 @dataclass(frozen=True)
 class Preview:
-    """What the networks made of the preview frames at one step. `names` are the frames' file names."""
+    """Hold what the networks made of the preview frames at one step. `names` are the frames' file names."""
 
     step: int
     names: tuple[str, ...]
@@ -52,7 +52,7 @@ def preview_path(folder: Path, step: int) -> Path:
 
 
 def preview_steps(folder: Path) -> list[int]:
-    """Steps of the previews in a run's `previews` folder, rising. Empty where there are none."""
+    """Return the steps of the previews in a run's `previews` folder, rising. Empty where there are none."""
     try:
         names = [path.name for path in folder.iterdir()]
     except OSError:
@@ -82,7 +82,7 @@ def read_preview(folder: Path, step: int) -> Preview:
 
 
 def _read_sheet(path: Path) -> tuple[np.ndarray, str | None]:
-    """The picture (H, W, 3), and the JSON of its layout. Raises ValueError where it is too large."""
+    """Return the picture (H, W, 3) and the JSON of its layout. Raises ValueError where it is too large."""
     with Image.open(path, formats=["PNG"]) as image:
         if image.width * image.height > MOST_PIXELS:
             raise ValueError(f"{image.width} × {image.height} pixels are more than a preview has")
@@ -106,7 +106,7 @@ def write_preview(folder: Path, preview: Preview) -> None:
 
 
 def surplus(steps: Sequence[int], most: int = MOST_KEPT) -> list[int]:
-    """Steps whose previews can go so that `most` stay, evenly spread; the first and the newest always stay."""
+    """Choose the steps whose previews are deleted so that `most` stay, evenly spread; the first and the newest always stay."""
     kept = sorted(steps)
     gone = []
     while len(kept) > max(2, most):
@@ -132,7 +132,7 @@ def _delete(folder: Path, steps: Sequence[int]) -> None:
 
 
 def _layout(frames: Sequence[Views]) -> tuple[list[dict[str, Box]], int, int]:
-    """(boxes per frame, width, height of the sheet): a row per frame, its views side by side."""
+    """Return (boxes per frame, width, height of the sheet): a row per frame, its views side by side."""
     boxes: list[dict[str, Box]] = []
     width, y = 1, 0
     for views in frames:

@@ -36,7 +36,7 @@ def repair(run: RunFolder) -> list[str]:
 
 
 def _set_aside_if_damaged(run: RunFolder, path: Path, readable_part: Callable[[RunFolder], str | None]) -> str:
-    """The new name of a damaged file; empty where it is whole or does not exist."""
+    """Return the new name of a damaged file; empty where it is whole or does not exist."""
     if not os.path.lexists(path):
         return ""
     content = "" if not path.is_file() else readable_part(run)

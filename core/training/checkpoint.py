@@ -25,12 +25,12 @@ MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint that cannot be written or read. The message names the file."""
+    """Raised for a checkpoint that cannot be written or read. The message names the file."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a training has to show for itself at a step, and needs to go on from there."""
+    """Hold what a training has reached at a step, and what it needs to continue from there."""
 
     step: int  # source-only ones included
     source_steps: int
@@ -85,7 +85,7 @@ def save_checkpoint(
 
 
 def _retire(folder: Path) -> None:
-    """Take an older folder of the same name out of the way: renamed first, so that a torn one never has this name."""
+    """Delete an older folder of the same name. It is renamed first, so that a torn one never has this name."""
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     folder.rename(old)
@@ -98,7 +98,7 @@ def delete_checkpoint(folder: Path) -> None:
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies on the CPU, contiguous and each with memory of its own, as safetensors wants them (synchronises)."""
+    """Copy tensors to the CPU, contiguous and each with memory of its own, as safetensors needs them. Waits for the device."""
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
 
 

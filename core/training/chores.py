@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 class Chores:
     """Do what is due, write it into the record, and yield events about it.
 
-    `stopping` breaks previews and measurements off; a checkpoint is always written to its end.
+    A stop interrupts previews and measurements; a checkpoint is always completed.
     """
 
     def __init__(self, session: Session, record: RunRecord, meter: Meter, stopping: Stopping) -> None:
@@ -39,10 +39,15 @@ class Chores:
         )
 
     def begin(self) -> Iterator[Event]:
-        """Make up for a measurement that a stop broke off."""
+        """Make the measurement that a stop interrupted in the last session."""
         yield from self.warnings()
-        if self._measurement_is_due() and self._record.measured_step != self._session.step:
+        if self.owes_measurement():
             yield from self.measure()
+
+    def owes_measurement(self) -> bool:
+        """Return whether the measurement that was due at the step the session was resumed from is missing."""
+        measured = self._session.stored.get("measured", self._session.step)  # early versions always measured first
+        return self._measurement_is_due() and measured != self._session.step
 
     def after_step(self) -> Iterator[Event]:
         """Do everything that is due after a step."""
@@ -117,7 +122,7 @@ class Chores:
         return bool(interval) and step > 0 and step % interval == 0 and not self._session.at_end
 
     def measure(self, *, source: bool = False) -> Generator[Event, None, bool]:
-        """Measure the models, and keep a checkpoint of the best. Returns False where a stop broke it off."""
+        """Measure the models, and keep a checkpoint of the best. Return False if a stop interrupted it."""
         with self._meter.doing(Chore.MEASUREMENT):
             measurement = yield from self._judge.measure(self._record.source_health(), source=source)
             if measurement is None:
@@ -130,7 +135,7 @@ class Chores:
 
     def save(self, worth: float | None = None) -> Iterator[Event]:
         """Save a checkpoint, unless there is one of this step; with its worth, it becomes the best one."""
-        if self._record.saved_step == self._session.step:  # costs nothing, and is not taken for what a checkpoint costs
+        if self._record.saved_step == self._session.step:  # not measured: it is not what a checkpoint costs
             yield from self._record.save(self._session.snapshot(), worth)
             return
         with self._meter.doing(Chore.CHECKPOINT):
@@ -138,9 +143,11 @@ class Chores:
             yield from self._record.save(self._session.snapshot(), worth)
 
     def save_quietly(self) -> None:
-        """Save where the run ends by an error: that one is reported, not what comes of trying to save."""
+        """Save when an error ends the run. A failure to save is only logged: the error is what is reported."""
         try:
             for event in self.save():
                 logger.info("%s", event)
+        except RunError as error:
+            logger.warning("the last state could not be saved: %s", error)
         except Exception:
             logger.exception("the last state could not be saved")

@@ -22,7 +22,7 @@ _CLEAR_REFS, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status") 
 
 @dataclass(frozen=True)
 class Compute:
-    """Resolved once when a run starts, stored in its checkpoints, and restored on resume."""
+    """What a run computes with: resolved once when it starts, stored in its checkpoints, and restored on resume."""
 
     device: str
     reason: str
@@ -32,12 +32,12 @@ class Compute:
 
     @property
     def autocast(self) -> Callable[[], AbstractContextManager]:
-        """Makes the context of each forward."""
+        """Return what makes the context of each forward."""
         return autocast(self.precision, self.device)
 
 
 def resolve(training: TrainingConfig) -> Compute:
-    """Settle device, precision and threads for a new run."""
+    """Resolve device, precision and threads for a new run."""
     device, reason = choose_device(training.device)
     precision = resolve_precision(training.precision, device)
     threads = training.threads or torch.get_num_threads()
@@ -61,14 +61,14 @@ def apply(compute: Compute) -> None:
 
 
 def memory_gib(device: str) -> float:
-    """Memory in use: the device's on CUDA, else the process's."""
+    """Return the memory in use: the device's on CUDA, else the process's."""
     if device.startswith("cuda"):
         return torch.cuda.max_memory_reserved(device) / 2**30
     return psutil.Process().memory_info().rss / 2**30
 
 
 def reset_peak_memory(device: str) -> None:
-    """Let `peak_memory_gib` begin anew, where the system can."""
+    """Let `peak_memory_gib` start from zero again, where the system can."""
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(device)
     elif _CLEAR_REFS.exists():
@@ -76,7 +76,7 @@ def reset_peak_memory(device: str) -> None:
 
 
 def peak_memory_gib(device: str) -> float:
-    """The most memory in use since `reset_peak_memory`: the device's on CUDA, else the process's."""
+    """Return the most memory in use since `reset_peak_memory`: the device's on CUDA, else the process's."""
     if device.startswith("cuda"):
         return torch.cuda.max_memory_allocated(device) / 2**30
     if _STATUS.exists():

@@ -94,7 +94,7 @@ SOLO = Group()
 
 
 class Processes(Group):
-    """One of several processes, after `init_process_group`."""
+    """Talk to the other processes after `init_process_group`."""
 
     def __init__(self) -> None:
         self.share = Share(dist.get_rank(), dist.get_world_size())

@@ -15,7 +15,7 @@ from core.memory import is_out_of_memory
 
 
 def in_words(error: BaseException, training: TrainingConfig) -> str | None:
-    """The sentence for a known failure; None for one that only its traceback explains."""
+    """Return the sentence for a known failure; None for one that only its traceback explains."""
     if isinstance(error, RunError):
         return str(error)
     if is_out_of_memory(error):
@@ -30,7 +30,7 @@ def in_words(error: BaseException, training: TrainingConfig) -> str | None:
         )
     if isinstance(error, RuntimeError) and _has_lost_the_device(error):
         reason = str(error).splitlines()[0]
-        return f"{reason}. The device cannot be used by this process any more: restart the program and resume the run."
+        return f"{reason}. This process can no longer use the device: restart the program and resume the run."
     return None
 
 
@@ -46,13 +46,13 @@ def _less_memory(training: TrainingConfig) -> str:
 
 
 def _has_lost_the_device(error: RuntimeError) -> bool:
-    """Whether the CUDA context is unusable from now on, so that only a new process helps."""
+    """Return whether the CUDA context is unusable from now on, so that only a new process helps."""
     kind = getattr(torch, "AcceleratorError", None)  # torch >= 2.8; before, the message alone tells
     return (kind is not None and isinstance(error, kind)) or str(error).startswith("CUDA error")
 
 
 def refusal(config: RunConfig, changes: Mapping[str, Any]) -> str:
-    """Why these changes cannot be made while the run trains; empty when they can."""
+    """Return why these changes cannot be made while the run trains; empty when they can."""
     if fixed := [path for path in changes if not is_live(path)]:
         return f"{', '.join(fixed)} cannot change while a run trains."
     try:

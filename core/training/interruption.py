@@ -11,12 +11,12 @@ Stopping = Callable[[], bool]
 
 
 class InterruptedByStop(Exception):  # noqa: N818 - not an error
-    """A stop was asked for while a network was at work."""
+    """Raised where a stop was asked for while a network was at work."""
 
 
 @contextmanager
 def interruptible(networks: list[nn.Module], stopping: Stopping) -> Iterator[None]:
-    """Let the networks' forwards raise InterruptedByStop as soon as `stopping` says so. Changes no result."""
+    """Let the networks' forwards raise InterruptedByStop as soon as `stopping` is true. Results do not change."""
 
     def look(*_: object) -> None:
         if stopping():

@@ -27,7 +27,7 @@ REPORT_EVERY = 16  # images between two reports of the progress
 
 
 class Judge:
-    """Measure the models of a session. Every process of the run calls `measure` together; one alone measures the health."""
+    """Measure the models of a session. Every process of the run calls `measure` together; only the main one measures the health."""
 
     def __init__(self, session: Session, stopping: Stopping) -> None:
         self._session = session
@@ -168,7 +168,7 @@ class Judge:
             return None
 
     def _shares_of(self, health: Health | None) -> tuple[float, ...] | None:
-        """Its class shares, where they are known and those of this run's classes."""
+        """Return its class shares; None where they are unknown or belong to other classes."""
         if health is None or len(health.shares) != self._session.listing.space.num_classes:
             return None
         return health.shares

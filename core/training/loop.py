@@ -1,4 +1,4 @@
-"""`adapt`: a run as a generator of typed events. Knows no window; a caller iterates it in a thread of its own."""
+"""Train a run as a generator of typed events. It knows no window; a caller iterates it in a thread of its own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 
 import torch
 
+from core.configuration.training import TrainingConfig
 from core.control import RunControl
 from core.errors import RunError
 from core.events import Event, Phase, PhaseStarted, RunStarted, Warned
@@ -28,7 +29,7 @@ LOOK_S = 0.25  # between two looks at the stop while a batch is waited for
 
 
 def adapt(control: RunControl, run: RunFolder, group: Group = SOLO) -> Iterator[Event]:
-    """Train a run, or go on with it from its newest checkpoint.
+    """Train a run, or continue it from its newest checkpoint.
 
     Args:
         control: pause, resume, stop and changes of settings; looked at once per step.
@@ -39,7 +40,7 @@ def adapt(control: RunControl, run: RunFolder, group: Group = SOLO) -> Iterator[
         Events; the last is Finished. A stop leaves a checkpoint.
 
     Raises:
-        RunError: the run cannot go on; status.json says why, and the newest checkpoint stands.
+        RunError: the run cannot continue; status.json says why, and the newest checkpoint stands.
     """
     if not group.is_main:
         run = FollowedRun(run.path)
@@ -56,11 +57,7 @@ def adapt(control: RunControl, run: RunFolder, group: Group = SOLO) -> Iterator[
             yield from _train(control, record, group)
         except BaseException as error:
             traceback.clear_frames(error.__traceback__)  # they hold the networks
-            if isinstance(error, GeneratorExit):  # closed early, or simply not asked again after the last event
-                record.interrupted()
-                raise
-            sentence = in_words(error, training)
-            record.failed(sentence or f"{type(error).__name__}: {error}")
+            sentence = _note_end(error, record, training)
             if sentence is None or isinstance(error, RunError):
                 raise
             raise RunError(sentence) from error
@@ -69,6 +66,16 @@ def adapt(control: RunControl, run: RunFolder, group: Group = SOLO) -> Iterator[
             give_back_memory()
             if torch.cuda.is_initialized():
                 torch.cuda.empty_cache()
+
+
+def _note_end(error: BaseException, record: RunRecord, training: TrainingConfig) -> str | None:
+    """Write into the status why the run has ended. Return the sentence for a known failure."""
+    if isinstance(error, GeneratorExit):  # closed early, or simply not asked again after the last event
+        record.interrupted()
+        return None
+    sentence = in_words(error, training)
+    record.failed(sentence or f"{type(error).__name__}: {error}")
+    return sentence
 
 
 def _train(control: RunControl, record: RunRecord, group: Group) -> Iterator[Event]:
@@ -111,11 +118,12 @@ class _Loop:
         yield from self._finish()
 
     def begin(self) -> Iterator[Event]:
-        """Open the record, once it is sure that a checkpoint can be written."""
+        """Open the record, after a check that a checkpoint can be written."""
         session, training = self.session, self.session.config.training
         self.record.check_space(session.network, training)
+        again = session.at_end or session.at_source_end or self.chores.owes_measurement()
         self.record.open(
-            session.step, session.stored, measured_again=session.at_end or session.at_source_end,
+            session.step, session.stored, measured_again=again,
             total_steps=training.total_steps, device=session.compute.device, device_reason=session.compute.reason,
             versions=versions(),
         )  # fmt: skip
@@ -125,7 +133,7 @@ class _Loop:
         )  # fmt: skip
 
     def _goes_on(self) -> Generator[Event, None, bool]:
-        """Do what comes before a step. Returns whether there is one."""
+        """Do what comes before a step. Return whether there is one."""
         if self.session.at_source_end:
             yield from self.chores.end_source_phase()
         if self.session.at_end:
@@ -139,7 +147,7 @@ class _Loop:
         return not self.steering.stopping
 
     def _next(self, batches: Prefetcher[int, Batch]) -> Generator[Event, None, Batch | None]:
-        """Wait for the batch, and yield what the reading threads report; None where a stop comes first."""
+        """Wait for the batch, and yield what the reading threads report; None if a stop comes first."""
         while not batches.ready(LOOK_S):
             yield from self.chores.warnings()
             if self.session.group.share.world == 1 and self.steering.wants_to_stop():

@@ -16,7 +16,7 @@ COLUMNS_OF_A_ROW = ("source_miou", "student_miou", "teacher_miou", "health_score
 
 @dataclass(frozen=True)
 class Measurement:
-    """Scores on the labelled target images, where there are any, and health without labels, where it could be measured."""
+    """Hold scores on the labelled target images, if there are any, and health without labels, if it could be measured."""
 
     step: int
     judged: Model  # whose worth and health these are: the source-only model at the end of its steps, then the teacher
@@ -29,18 +29,18 @@ class Measurement:
 
     @property
     def worth(self) -> float:
-        """How good the judged model is (see `core.evaluation.choice`); NaN where nothing is known."""
+        """Return how good the judged model is (see `core.evaluation.choice`); NaN where nothing is known."""
         scores = self.scores.get(self.judged)
         return worth(math.nan if scores is None else scores.miou, self.health_score)
 
     def row(self) -> dict[str, float]:
-        """Cells of metrics.csv by column name."""
+        """Return cells of metrics.csv by column name."""
         cells = {f"{model.value}_miou": scores.miou for model, scores in self.scores.items()}
         return cells if self.health is None else {**cells, **self.health.row(), "health_score": self.health_score}
 
 
 def health_to_json(health: Health) -> dict[str, Any]:
-    """JSON has no NaN: what is unknown is null."""
+    """Convert a health to JSON, which has no NaN: what is unknown becomes null."""
     return {name: None if isinstance(v, float) and math.isnan(v) else v for name, v in asdict(health).items()}
 
 

@@ -28,7 +28,7 @@ class Chore(StrEnum):
 
 @dataclass
 class Meter:
-    """Losses since the last log, kept on the device, and the time that steps and chores took."""
+    """Collect the losses since the last log, on the device, and the time that steps and chores took."""
 
     losses: list[dict[str, Tensor]] = field(default_factory=list)
     left_out: list[Tensor] = field(default_factory=list)
@@ -75,7 +75,7 @@ class Meter:
             self.chore_cost[chore] = seconds
 
     def seconds_left(self, training: TrainingConfig, step: int) -> float:
-        """Estimate the time from finished step `step` on, what is due at that step included.
+        """Estimate the time from finished step `step` on, including what is due at that step.
 
         Each phase is taken at the pace last seen in it, each chore at its last cost; one not seen yet costs nothing.
         """
@@ -91,7 +91,9 @@ def chores_left(training: TrainingConfig, step: int) -> Mapping[Chore, int]:
     total, source = training.total_steps, training.source_steps
     phase_ends = int(step <= source < total)
     return {
-        Chore.PREVIEW: _multiples(training.preview_interval, step, total) + 1 if training.preview_interval else 0,
+        Chore.PREVIEW: _multiples(training.preview_interval, max(1, step), total) + 1
+        if training.preview_interval
+        else 0,
         Chore.MEASUREMENT: phase_ends
         + _multiples(training.evaluation_interval, max(1, step - source), total - source)
         + 1,
@@ -100,5 +102,5 @@ def chores_left(training: TrainingConfig, step: int) -> Mapping[Chore, int]:
 
 
 def _multiples(interval: int, first: int, end: int) -> int:
-    """Multiples of the interval from `first` up to, but not including, `end`; none without an interval."""
+    """Count the multiples of the interval from `first` up to, but not including, `end`; 0 without an interval."""
     return max(0, (end - 1) // interval - (first - 1) // interval) if interval else 0

@@ -16,7 +16,7 @@ GUARDING = ("cpu", "cuda")  # devices whose fused AdamW obeys `found_inf`; on ot
 
 
 def learning_rate_factor(step: int, total_steps: int, warmup: int) -> float:
-    """(1 − t/T) · [t < W: 1 − (1 − t/W)(1 − 1e-6)], the released code's schedule (W = 1500, T = 40000 there)."""
+    """Return (1 − t/T) · [t < W: 1 − (1 − t/W)(1 − 1e-6)], the released code's schedule (W = 1500, T = 40000 there)."""
     factor = 1 - step / total_steps
     if step < warmup:
         factor *= 1 - (1 - step / warmup) * (1 - 1e-6)
@@ -24,7 +24,7 @@ def learning_rate_factor(step: int, total_steps: int, warmup: int) -> float:
 
 
 def build_optimizer(network: nn.Module, training: TrainingConfig) -> torch.optim.AdamW:
-    """Fused AdamW; groups as released: head × 10, no decay on encoder parameters with `norm` in their names.
+    """Build a fused AdamW with the released groups: head × 10, no decay on encoder parameters with `norm` in their names.
 
     Args:
         network: has `encoder`; every other parameter is the head's.
@@ -46,7 +46,7 @@ def build_optimizer(network: nn.Module, training: TrainingConfig) -> torch.optim
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, training: TrainingConfig, step: int) -> float:
-    """Set the groups' rates for `step`; returns the encoder's."""
+    """Set the groups' rates for `step`. Return the encoder's."""
     rate = training.learning_rate * learning_rate_factor(step, training.total_steps, training.warmup)
     for group in optimizer.param_groups:
         group["lr"] = rate * (training.head_multiplier if group["is_head"] else 1.0)
@@ -54,7 +54,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, training: TrainingConfig
 
 
 class StepGuard:
-    """Lets a step through only when its losses and gradients are finite, decided on the device.
+    """Let a step through only when its losses and gradients are finite, decided on the device.
 
     `before` keeps the buffers; `apply` makes the AdamW step, or, where something is not finite, leaves weights and
     optimiser as they are (fused AdamW's `found_inf`) and puts the buffers back. On CPU and CUDA the host is not asked.
@@ -93,7 +93,7 @@ class StepGuard:
 
     @torch.no_grad()
     def apply(self, losses: dict[str, Tensor]) -> Tensor:
-        """Returns 1.0 where the step was left out, else 0.0, on the device."""
+        """Make the step. Return 1.0 where it was left out, else 0.0, on the device."""
         gradients = [p.grad for p in self._parameters if p.grad is not None]
         norms = torch.stack(torch._foreach_norm(gradients))  # pyright: ignore[reportPrivateImportUsage]
         total = norms.sum() + torch.stack(list(losses.values())).sum()

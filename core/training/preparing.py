@@ -35,7 +35,8 @@ def prepare(record: RunRecord, group: Group, stopping: Stopping) -> Generator[Ev
     config = run.config()
     if not listing.matches(config.data_fingerprint):
         yield Warned(
-            "data_changed", "The images are not those the run was started with; it goes on with what is there now."
+            "data_changed",
+            "The images are not those the run was started with; it continues with the images that exist now.",
         )
     for problem in listing.warnings:
         yield Warned(problem.code, problem.message, problem.paths[0] if problem.paths else None)
@@ -53,7 +54,7 @@ def prepare(record: RunRecord, group: Group, stopping: Stopping) -> Generator[Ev
 
 
 def _class_counts(run: RunFolder, listing: Listing, stopping: Stopping) -> tuple[np.ndarray | None, list[Event]]:
-    """Count the classes of the source labels, which a stop breaks off."""
+    """Count the classes of the source labels; None if a stop came first."""
     warnings: list[Event] = []
 
     def look(done: int, total: int) -> None:

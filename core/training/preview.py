@@ -41,7 +41,7 @@ class Frame:
 
 
 def choose_frames(listing: Listing) -> tuple[Frame, ...]:
-    """Choose evenly spaced target images, labelled ones where there are any; unreadable ones are passed over."""
+    """Choose evenly spaced target images, labelled ones where there are any; unreadable ones are left out."""
     pairs = listing.evaluation or listing.target
     frames: list[Frame] = []
     for pair in evenly_spaced(pairs, NUM_FRAMES):
@@ -94,7 +94,7 @@ class PreviewFrames:
             )
 
     def _keeps(self, index: int, mask: MaskConfig) -> tuple[np.ndarray, ...]:
-        """The frame's masks, bool (1, 1, H, W) each."""
+        """Return the frame's masks, bool (1, 1, H, W) each."""
         H, W = self.frames[index].image.shape[:2]
         if mask.strategy is MaskStrategy.OFF:
             return ()

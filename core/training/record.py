@@ -1,4 +1,4 @@
-"""The only writer of a run while it trains."""
+"""Write a run while it trains: nothing else in the engine does."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class RunRecord:
         return [Warned("damaged", sentence) for sentence in repair(self.run)] if self.run.is_writer else []
 
     def finished(self) -> Finished | None:
-        """Return the last event of a run that has made all its steps."""
+        """Return the last event of a run that has made all its steps; None for other runs."""
         stored = self.run.status()
         if stored.get("state") != "finished" or not {"step", "result"} <= stored.keys():
             return None
@@ -131,11 +131,11 @@ class RunRecord:
     # While it trains ---------------------------------------------------------------------------
 
     def source_health(self) -> Health | None:
-        """Health of the source-only model, as far as it has been measured."""
+        """Return the health of the source-only model; None until it has been measured."""
         return self._health_of(Model.SOURCE)
 
     def change(self, step: int, changes: Mapping[str, Any]) -> str:
-        """Keep changes of settings. Returns why that is impossible; empty where they were kept."""
+        """Append changes of settings to changes.jsonl. Return why that failed; empty where it did not."""
         try:
             self.run.append_change(step, changes)
         except OSError as error:
@@ -165,7 +165,7 @@ class RunRecord:
         return self.write_row(measurement.step)
 
     def is_better(self, measurement: Measurement) -> bool:
-        """Whether what was measured is the best so far, and deserves a checkpoint."""
+        """Return whether what was measured is the best so far."""
         return is_better(measurement.worth, self.best.worth if self.best else None)
 
     def write_row(self, step: int) -> list[Event]:
@@ -246,12 +246,10 @@ class RunRecord:
     def _words(self, error: CheckpointError, step: int) -> str:
         if self.saved_step < 0:
             raise RunError(
-                f"{error} The run has no other checkpoint, so that it ends at step {step} rather than train on for nothing. "
+                f"{error} The run has no other checkpoint, so it ends at step {step}: it would train for nothing. "
                 "Free some space and start it again."
             ) from error
-        return (
-            f"{error} Training goes on, and the last good checkpoint (step {self.saved_step}) stands. Free some space."
-        )
+        return f"{error} Training continues, and the last good checkpoint (step {self.saved_step}) stands. Free some space."
 
     # The end -----------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The state of a running run: networks, optimiser and data, with the verbs that the engine's loop is made of."""
+"""Hold the state of a training run: networks, optimiser and data, with the verbs that the loop is made of."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ logger = logging.getLogger(__name__)
 
 
 class Session:
-    """Built once per run or resume.
+    """Hold what a run trains. It is built once per run or resume.
 
     Args:
         counts: pixels per source label and class (`core.loading.counting`), for rare-class sampling.
-        stopping: whether the wait for images that cannot be opened shall end.
+        stopping: whether to give up waiting for images that cannot be opened.
 
     Attributes:
         step: finished steps, source-only ones included.
         stored: content of the state.json it was resumed from; empty for a new run.
-        warnings: what the threads that read images have to report; the loop takes it from the left.
+        warnings: what the reading threads report; the loop takes it from the left.
 
     Raises:
         RunError: the run cannot be made.
@@ -96,10 +96,7 @@ class Session:
             parallel=group.wrap(self.network),
             compiled=config.training.compile and self._can_compile(),
         )
-        self.batches = BatchSource(
-            listing.source, listing.target, listing.space, config.data, config.training, self.warnings.append, counts,
-            stopping, pinned=self.compute.device.startswith("cuda"),
-        )  # fmt: skip
+        self.batches = self._batches(counts, stopping)
 
     # Building ----------------------------------------------------------------------------------
 
@@ -126,6 +123,20 @@ class Session:
             network = self.group.synchronised(network)
         return network
 
+    def _batches(self, counts: np.ndarray | None, stopping: Callable[[], bool]) -> BatchSource:
+        listing, config = self.listing, self.config
+        return BatchSource(
+            listing.source,
+            listing.target,
+            listing.space,
+            config.data,
+            config.training,
+            self.warnings.append,
+            counts,
+            stopping,
+            pinned=self.compute.device.startswith("cuda"),
+        )
+
     def _load(self, ref: CheckpointRef) -> None:
         load_weights(self.network, ref.path / "student.safetensors")
         load_optimizer(self.network, self.optimizer, ref.path / "optimizer.safetensors")
@@ -139,7 +150,7 @@ class Session:
     def _can_compile(self) -> bool:
         reason = why_not_compiled(self.compute.device)
         if reason:
-            message = f"torch.compile does not work here, so the run goes on without it. {reason}"
+            message = f"torch.compile does not work here, so the run continues without it. {reason}"
             self.warnings.append(Warned("compile", message))
         return not reason
 
@@ -151,12 +162,12 @@ class Session:
 
     @property
     def adapt_step(self) -> int:
-        """Finished adaptation steps; negative in the source-only phase."""
+        """Return the finished adaptation steps; negative in the source-only phase."""
         return self.step - self.config.training.source_steps
 
     @property
     def at_source_end(self) -> bool:
-        """Whether the source-only steps are done and the teacher has not been made."""
+        """Return whether the source-only steps are done and the teacher does not exist yet."""
         return self.adapt_step == 0 and self.teacher is None
 
     @property
@@ -169,7 +180,7 @@ class Session:
 
     @property
     def loader_threads(self) -> int:
-        """How many threads make batches ahead; 0: the training thread itself makes them."""
+        """Return how many threads make batches ahead; 0: the training thread itself makes them."""
         wanted = self.config.data.loader_threads
         return default_threads(self.group.local_processes) if wanted is None else wanted
 
@@ -188,7 +199,7 @@ class Session:
             self.guard.watch([self.network] if averaged else [self.network, self.teacher.network])
 
     def train_step(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
-        """Make one optimiser step. Returns the losses, and 1.0 where the step was left out; all on the device."""
+        """Make one optimiser step. Return the losses, and 1.0 where the step was left out; all on the device."""
         training = self.config.training
         # The network's own randomness (dropout, drop path) follows from (seed, step) too.
         rank = self.group.share.rank
@@ -229,13 +240,13 @@ class Session:
         return generator(self.config.training.seed, self.step, purpose)
 
     def source_box(self, height: int, width: int) -> Box | None:
-        """HRDA's sub-crop of the source images in the present step; None for other networks."""
+        """Return HRDA's sub-crop of the source images in the present step; None for other networks."""
         if not self.detail_step:
             return None
         return draw_boxes(self.config, height, width, self.detail_step, self._generator("sub-crop")).source
 
     def to_device(self, batch: Batch) -> Images:
-        """Copy as bytes and scale to 0..1 there."""
+        """Copy a batch to the device as bytes, and scale it to 0..1 there."""
         device = self.compute.device
 
         def image(tensor: Tensor) -> Tensor:
@@ -252,7 +263,7 @@ class Session:
     # What others measure and save --------------------------------------------------------------
 
     def models(self) -> dict[Model, Segmenter]:
-        """The models there are at this moment."""
+        """Return the models that exist at this moment."""
         found: dict[Model, Segmenter] = {Model.STUDENT: self.network}
         if self.teacher is not None:
             found[Model.TEACHER] = self.teacher.network  # type: ignore[assignment]
@@ -270,7 +281,7 @@ class Session:
         self._estimated_step = self.step
 
     def snapshot(self) -> Snapshot:
-        """What a checkpoint of this step holds; `estimate_statistics` comes first."""
+        """Return what a checkpoint of this step holds. Call `estimate_statistics` first."""
         state = {
             "format_version": 1,
             "step": self.step,

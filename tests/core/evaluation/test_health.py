@@ -224,6 +224,29 @@ def test_where_memory_is_short_fewer_images_are_measured_together():
         measure(crowded, images)
 
 
+def test_no_more_images_go_through_the_network_together_than_fit(network, monkeypatch):
+    together = measure_health(network, None, IMAGES, MASK, 0.25, seed=3)
+    sizes, monkeypatched = [], 40 * 56 * 2
+    monkeypatch.setattr(health_module, "most_pixels", lambda _: monkeypatched)
+    hook = network.register_forward_pre_hook(
+        lambda _, inputs: sizes.append(inputs[0].shape[0] * inputs[0][0, 0].numel())
+    )
+    few = measure_health(network, None, IMAGES, MASK, 0.25, seed=3)
+    assert max(sizes) <= monkeypatched
+    assert few.row() == pytest.approx(together.row(), abs=1e-6, nan_ok=True)
+    sizes.clear()
+    monkeypatched = 400
+    found = measure_health(network, None, IMAGES, MASK, 0.25, seed=3)
+    hook.remove()
+    assert max(sizes) <= 400
+    assert sum(found.shares) == pytest.approx(1)
+
+
+def test_progress_is_told_after_each_batch(network, monkeypatch):
+    monkeypatch.setattr(health_module, "BATCH_VALUES", 1)
+    assert list(health_steps(network, None, IMAGES, MASK, 0.25)) == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
 def test_every_pixel_counts_the_same():
     small, large = blocks((1, 0, 0), height=10), blocks((0, 0, 1), height=30)
     assert measure(Brightness(), [small, large]).shares == pytest.approx((0.25, 0, 0.75))

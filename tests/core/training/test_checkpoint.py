@@ -120,3 +120,9 @@ def test_a_damaged_state_is_named(tmp_path, content):
     (tmp_path / "state.json").write_text(content)
     with pytest.raises(CheckpointError, match=r"state\.json"):
         read_state(tmp_path)
+
+
+def test_the_folder_of_a_deleted_run_is_not_made_again(tmp_path):
+    with pytest.raises(CheckpointError, match="could not be written"):
+        save(tmp_path / "gone" / "checkpoints" / "step-000001", *trained())
+    assert list(tmp_path.iterdir()) == []

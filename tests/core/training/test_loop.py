@@ -318,3 +318,26 @@ def test_the_teacher_is_kept_with_the_statistics_of_whole_target_images_and_of_t
     for pair in list_run(run).target:
         Predictor(teacher).logits(read_image(pair.image))
     torch.testing.assert_close(kept, 0.75 * torch.stack(seen).mean(0) + 0.25 * of_student, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("target", "images"), [(None, 4), (1, 3)])
+def test_images_per_second_counts_the_images_of_a_step(make_run, target, images):
+    steps = of(train(make_run(training__target_batch_size=target, training__crop_size=64)), StepDone)
+    counted = [round(step.images_per_second * step.seconds_per_step, 6) for step in steps]
+    assert counted == [2, 2, images, images, images]
+
+
+def test_the_time_left_counts_measurements_and_previews(make_run, monkeypatch):
+    from core.training.meter import Chore, Meter
+
+    seen, seconds_left = [], Meter.seconds_left
+
+    def watched(self, training, step):
+        seen.append((step, dict(self.chore_cost)))
+        return seconds_left(self, training, step)
+
+    monkeypatch.setattr(Meter, "seconds_left", watched)
+    train(make_run(training__preview_interval=2))
+    costs = dict(seen)[8]
+    assert set(costs) == set(Chore)
+    assert all(cost > 0 for cost in costs.values())
