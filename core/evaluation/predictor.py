@@ -16,20 +16,14 @@ from torch import Tensor, nn
 
 from core.configuration.choices import Precision
 from core.evaluation.compare import CERTAIN, Ranked
+from core.evaluation.errors import PredictionError, PredictionStoppedError
 from core.memory import is_out_of_memory
 from core.method.transfer import to_device
 from core.networks.device import autocast, resolve_precision
 from core.networks.hrda import Hrda
 from core.networks.segmenter import Segmenter, resize
 
-
-class PredictionError(RuntimeError):
-    """Raised when a prediction cannot be made. The message says what to do instead."""
-
-
-class PredictionStoppedError(PredictionError):
-    """A prediction that was cancelled between two windows."""
-
+__all__ = ["PredictionError", "PredictionStoppedError", "Predictor"]
 
 UseBand = Callable[[int, Tensor], None]  # first row, logits (C, rows, W) float32
 RANKS = 3  # likeliest classes that `ranked` keeps

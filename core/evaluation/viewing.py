@@ -12,7 +12,8 @@ from core.configuration.choices import Precision
 from core.configuration.training import TrainingConfig
 from core.errors import RunError
 from core.evaluation.compare import Ranked
-from core.evaluation.predictor import PredictionError, PredictionStoppedError, Predictor
+from core.evaluation.errors import PredictionError, PredictionStoppedError
+from core.evaluation.predictor import Predictor
 from core.networks.device import choose_device
 from core.networks.segmenter import Segmenter
 

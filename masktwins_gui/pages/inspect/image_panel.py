@@ -25,7 +25,7 @@ class ImagePanel(QWidget):
 
     chosen = Signal(object)  # Pair, or None when the list is empty
 
-    def __init__(self, desk: DeskModel, jobs: Jobs, parent: QWidget | None = None) -> None:
+    def __init__(self, desk: DeskModel, jobs: Jobs, origin: QWidget, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._desk, self._jobs = desk, jobs
         self._all: tuple[Pair, ...] = ()
@@ -57,7 +57,7 @@ class ImagePanel(QWidget):
         self.note.hide()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.filter, self.order, self.note, self.list):
+        for widget in (origin, self.filter, self.order, self.note, self.list):
             column.addWidget(widget)
         self.filter.textChanged.connect(self._arrange)
         self.order.currentIndexChanged.connect(self._arrange)

@@ -42,6 +42,7 @@ from masktwins_gui.pages.inspect.files_dialog import FilesDialog
 from masktwins_gui.pages.inspect.image_panel import ImagePanel
 from masktwins_gui.pages.inspect.loader import Loader
 from masktwins_gui.pages.inspect.numbers_panel import NumbersPanel
+from masktwins_gui.pages.inspect.origin import OriginBox
 from masktwins_gui.pages.inspect.toolbar import Toolbar
 from masktwins_gui.plain_text import plain_tip
 from masktwins_gui.widgets.class_toggles import ClassToggles
@@ -86,7 +87,7 @@ class InspectPage(QWidget):
         self._make_panels()
         self._lay_out()
         self._connect()
-        self._on_dataset()
+        self._on_images()
         self._on_runs()
 
     def _make_panels(self) -> None:
@@ -99,7 +100,8 @@ class InspectPage(QWidget):
             self.tr("Let B follow the run's checkpoints, from source-only on"),
         )
         self.toolbar = Toolbar()
-        self.images = ImagePanel(self.desk, self._jobs)
+        self.origin = OriginBox(self._dataset, self._jobs)
+        self.images = ImagePanel(self.desk, self._jobs, self.origin)
         self.compare = CompareView()
         self.legend = ClassToggles()
         self.panel = NumbersPanel()
@@ -134,7 +136,8 @@ class InspectPage(QWidget):
     def _connect(self) -> None:
         # what there is
         self._runs.modelReset.connect(self._on_runs)
-        self._dataset.changed.connect(self._on_dataset)
+        self.origin.changed.connect(self._on_images)
+        self.origin.failed.connect(self._show_problem)
         # what is chosen
         self.first.changed.connect(self._on_models)
         self.second.changed.connect(self._on_models)
@@ -287,8 +290,10 @@ class InspectPage(QWidget):
             known = (found[0], found[1]) if len(found) == 2 and found[0] and found[1] else None
         self.panel.set_known(known)
 
-    def _on_dataset(self) -> None:
-        self.images.set_pairs(self._dataset.to_look_at)
+    def _on_images(self) -> None:
+        self._cancel()
+        self.panel.clear_cell()
+        self.images.set_pairs(self.origin.pairs)
         self.panel.set_labelled(sum(pair.label is not None for pair in self.images.all))
         self.loader.set_labels(self._label_source())
         self.desk.set_classes(self.loader.classes if self.loader.classes.names else self._project_classes())

@@ -497,3 +497,44 @@ def test_predictions_are_written_from_a_dialog(compared, parts, qtbot, tmp_path)
     assert dialog.verdict.text() == "7 pictures written on CPU. 3 were there already. 1 are left out: x.png is damaged."
     assert dialog.open_button.isVisible()
     dialog.reject()
+
+
+# Other images ----------------------------------------------------------------------------------
+
+
+def choose(page, value):
+    index = page.origin.box.findData(value)
+    page.origin.box.setCurrentIndex(index)
+    page.origin.box.activated.emit(index)
+
+
+def test_the_source_camera_a_folder_and_a_video_can_be_looked_at(compared, parts, tmp_path, qtbot):
+    import cv2
+
+    choose(compared, "source")
+    assert [p.name for p in compared.images.shown] == sorted(p.name for p in parts[1].pairs("source"))
+    assert all(pair.label for pair in compared.images.shown)
+    cv2.imwrite(str(tmp_path / "one.png"), np.zeros((64, 96, 3), np.uint8))
+    compared.origin.open(tmp_path)
+    assert [pair.name for pair in compared.images.shown] == ["one"]
+    assert compared.origin.box.currentText() == tmp_path.name
+    video = tmp_path / "film.avi"
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"MJPG"), 10, (96, 64))
+    for level in (0, 100, 200):
+        writer.write(np.full((64, 96, 3), level, np.uint8))
+    writer.release()
+    compared.origin.open(video)
+    assert [pair.name for pair in compared.images.shown] == ["frame_000000", "frame_000001", "frame_000002"]
+    compared.images.step(2)
+    assert abs(int(compared.loader.photo.pixels.mean()) - 200) < 5
+    choose(compared, "target")
+    assert len(compared.images.shown) == 3
+
+
+def test_a_folder_without_images_changes_nothing(compared, tmp_path):
+    shown = list(compared.images.shown)
+    failures = []
+    compared.origin._jobs.submit = lambda key, work, done, failed: failures.append(key)
+    compared.origin.open(tmp_path / "none")
+    assert failures == ["inspect origin"]
+    assert list(compared.images.shown) == shown
