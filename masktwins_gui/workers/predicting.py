@@ -185,10 +185,14 @@ def export(request: ExportRequest, task: TaskContext, let_pass: LetPass) -> Expo
     origin = origin_of(model.path)
     config = origin.config if origin else None
     scores = origin.scores() if origin else None
+    source = origin.source_weights() if origin else None
+    before = load_model(source) if source else None
     formats = [Format(name) for name in request.formats]
 
     def write_on(device: str) -> ExportReport:
-        return write(model, request.out, formats, request.images, task.progress, let_pass, config, scores, device)
+        return write(
+            model, request.out, formats, request.images, task.progress, let_pass, config, scores, device, before
+        )
 
     place = place_of(config.training if config else None)
     try:
