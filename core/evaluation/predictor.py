@@ -88,7 +88,7 @@ class Predictor:
         """
         height, width = self._check(image)
         ranking = _Ranking(self.segmenter.num_classes, (height, width))
-        with self._memory_in_words(height, width), self._inference():
+        with self._memory_in_words(height, width), self._inference(), ranking.listen_to(self.segmenter.encoder):
             bytes_CHW = to_device(image, self.device).permute(2, 0, 1)
             if self._slides(bytes_CHW):
                 self._each_band(bytes_CHW, ranking.add, self._normalised, cancelled or (lambda: False))
@@ -239,6 +239,20 @@ class _Ranking:
         self._classes, self._probabilities = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
         self._entropy = 0.0  # summed over the pixels
         self._most = math.log(max(2, num_classes))
+        self._features: list[Tensor] = []  # (F,) of each forward, on the device
+
+    @contextmanager
+    def listen_to(self, encoder: nn.Module) -> Iterator[None]:
+        """Collect the mean of the deepest features of every forward within."""
+
+        def collect(module: nn.Module, inputs: object, features: Sequence[Tensor]) -> None:
+            self._features.append(features[-1].float().mean((0, 2, 3)))
+
+        handle = encoder.register_forward_hook(collect)
+        try:
+            yield
+        finally:
+            handle.remove()
 
     def add(self, top: int, logits_CrW: Tensor) -> None:
         """Take the rows from `top` on (waits for the device)."""
@@ -251,7 +265,8 @@ class _Ranking:
 
     def result(self) -> Ranked:
         pixels = self._classes.shape[1] * self._classes.shape[2]
-        return Ranked(self._classes, self._probabilities, self._entropy / (pixels * self._most))
+        features = torch.stack(self._features).mean(0).cpu().numpy()
+        return Ranked(self._classes, self._probabilities, self._entropy / (pixels * self._most), features)
 
 
 def _batches(

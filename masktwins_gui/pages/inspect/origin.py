@@ -15,7 +15,8 @@ from masktwins_gui.models.pictures import list_frames
 from masktwins_gui.models.services import Jobs
 from masktwins_gui.widgets.controls import combo
 
-TARGET, SOURCE, ASK_FOLDER, ASK_VIDEO = "target", "source", "folder", "video"
+TARGET, SOURCE, BOTH, ASK_FOLDER, ASK_VIDEO = "target", "source", "both", "folder", "video"
+OF_PROJECT = (TARGET, SOURCE, BOTH)
 
 
 class OriginBox(QWidget):
@@ -37,6 +38,7 @@ class OriginBox(QWidget):
         for title, value in (
             (self.tr("Target images"), TARGET),
             (self.tr("Source images"), SOURCE),
+            (self.tr("Both cameras"), BOTH),
             (self.tr("Folder …"), ASK_FOLDER),
             (self.tr("Video …"), ASK_VIDEO),
         ):
@@ -55,7 +57,15 @@ class OriginBox(QWidget):
                 return self._dataset.to_look_at
             case "source":
                 return self._dataset.pairs("source")
+            case "both":
+                cameras = (("target", self._dataset.to_look_at), ("source", self._dataset.pairs("source")))
+                return [Pair(p.image, p.label, f"{camera}/{p.name}") for camera, pairs in cameras for p in pairs]
         return self._pairs
+
+    @property
+    def source(self) -> frozenset[Path]:
+        """Paths of the images of the labelled camera."""
+        return frozenset(pair.image for pair in self._dataset.pairs("source"))
 
     def open(self, path: Path) -> None:
         """Look at a folder of images or a video, once it has been listed."""
@@ -72,7 +82,7 @@ class OriginBox(QWidget):
             blocker = QSignalBlocker(self.box)
             index = self.box.findData(str(path))
             if index < 0:
-                index = 2
+                index = len(OF_PROJECT)
                 self.box.insertItem(index, path.name, str(path))
             self.box.setCurrentIndex(index)
             blocker.unblock()
@@ -82,7 +92,7 @@ class OriginBox(QWidget):
 
     def _on_activated(self) -> None:
         chosen = str(self.box.currentData())
-        if chosen in (TARGET, SOURCE):
+        if chosen in OF_PROJECT:
             self._kept = chosen
             self.changed.emit()
             return
@@ -103,5 +113,5 @@ class OriginBox(QWidget):
         return Path(name) if name else None
 
     def _on_dataset(self) -> None:
-        if self._kept in (TARGET, SOURCE):
+        if self._kept in OF_PROJECT:
             self.changed.emit()
