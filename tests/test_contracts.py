@@ -35,7 +35,8 @@ WITHOUT_TORCH_ROOMS = ("configuration", "dataset", "checking", "demo", "runs")
 WITHOUT_TORCH = (
     "core.events", "core.control", "core.errors", "core.files", "core.labels", "core.pixels", "core.render", "core.memory", "core.privacy",
     "core.loading.prefetch", "core.loading.counting", "core.loading.cropping", "core.loading.random",
-    "core.loading.rare_classes", "core.evaluation.choice", "core.method.masks", "core.networks.encoders", "core.commands.cli",
+    "core.loading.rare_classes", "core.evaluation.choice", "core.evaluation.compare",
+    "core.evaluation.boundary", "core.evaluation.scores", "core.evaluation.video", "core.networks.origin", "core.method.masks", "core.networks.encoders", "core.commands.cli",
 )  # fmt: skip
 
 

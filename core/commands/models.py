@@ -14,6 +14,7 @@ from core.events import Model
 
 if TYPE_CHECKING:
     from core.evaluation.predictor import Predictor
+    from core.networks.origin import Origin
     from core.networks.store import LoadedModel
 
 
@@ -84,6 +85,7 @@ def export(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> in
                 config=config,
                 scores=scores,
                 device=choose_device(arguments.device)[0],
+                before=_source_only(origin),
             )
     except ExportError as error:
         raise CommandError(str(error)) from error
@@ -96,6 +98,17 @@ def export(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> in
                 f"  {form.value:12} {parity.equal_pixels:.4%} of the pixels equal, largest difference {parity.largest_difference:.2g}"
             )
     return DONE
+
+
+def _source_only(origin: Origin | None) -> LoadedModel | None:
+    """Load the run's source-only model, which the card's pictures compare with; None where there is none."""
+    from core.networks.store import StoreError, load_model
+
+    weights = origin.source_weights() if origin else None
+    try:
+        return load_model(weights) if weights else None
+    except StoreError as error:
+        raise CommandError(str(error)) from error
 
 
 def _comparison_images(arguments: argparse.Namespace, config: RunConfig | None) -> list[Path]:

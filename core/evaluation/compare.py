@@ -6,7 +6,7 @@ A is the model before, B the one after. H × W pixels, C classes, K likeliest cl
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import cv2
@@ -27,11 +27,13 @@ class Ranked:
     classes: (K, H, W) uint8, the likeliest first.
     probabilities: (K, H, W) uint8, 255 = 1; None where only the classes are known.
     entropy: mean over the pixels, 0..1 of log C; None where it is not known.
+    features: the encoder's deepest features, mean over the image, (F,) float32; None where there is no encoder.
     """
 
     classes: np.ndarray
     probabilities: np.ndarray | None = None
     entropy: float | None = None
+    features: np.ndarray | None = None
 
     @property
     def ids(self) -> np.ndarray:
@@ -94,7 +96,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A and B on one image. The last four need a label; confidence and entropy need B's probabilities."""
+    """A and B on one image. Confusion, boundary and gain need a label; confidence and entropy need B's probabilities."""
 
     changes: Counts  # [A's class][B's class]
     change: float  # share of pixels whose class differs
@@ -106,6 +108,8 @@ class Comparison:
     boundary_a: np.ndarray | None = None  # (C, 2), see `core.evaluation.boundary`
     boundary_b: np.ndarray | None = None
     gain: float | None = None  # B's mean IoU on this image minus A's, 0..1
+    features_a: np.ndarray | None = None  # see `Ranked`
+    features_b: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -137,18 +141,20 @@ def compare(a: Ranked, b: Ranked, label: np.ndarray | None, num_classes: int) ->
         disagreement=disagreement(a, b),
         confidence=None if b.confidence is None else float(b.confidence.mean()) / CERTAIN,
         entropy=b.entropy,
+        features_a=a.features,
+        features_b=b.features,
     )
     if label is None or label.shape != a.ids.shape:
         return unlabelled
-    confusions = [count_pairs(label, side.ids, num_classes) for side in (a, b)]
-    means = [_mean_iou(matrix) for matrix in confusions]
-    return Comparison(
-        **{name: getattr(unlabelled, name) for name in ("changes", "change", "disagreement", "confidence", "entropy")},
-        confusion_a=Counts.of(confusions[0]),
-        confusion_b=Counts.of(confusions[1]),
+    confusion_a, confusion_b = (count_pairs(label, side.ids, num_classes) for side in (a, b))
+    mean_a, mean_b = _mean_iou(confusion_a), _mean_iou(confusion_b)
+    return replace(
+        unlabelled,
+        confusion_a=Counts.of(confusion_a),
+        confusion_b=Counts.of(confusion_b),
         boundary_a=boundary_counts(label, a.ids, num_classes),
         boundary_b=boundary_counts(label, b.ids, num_classes),
-        gain=None if None in means else means[1] - means[0],  # type: ignore[operator]
+        gain=None if mean_a is None or mean_b is None else mean_b - mean_a,
     )
 
 

@@ -16,20 +16,14 @@ from torch import Tensor, nn
 
 from core.configuration.choices import Precision
 from core.evaluation.compare import CERTAIN, Ranked
+from core.evaluation.errors import PredictionError, PredictionStoppedError
 from core.memory import is_out_of_memory
 from core.method.transfer import to_device
 from core.networks.device import autocast, resolve_precision
 from core.networks.hrda import Hrda
 from core.networks.segmenter import Segmenter, resize
 
-
-class PredictionError(RuntimeError):
-    """Raised when a prediction cannot be made. The message says what to do instead."""
-
-
-class PredictionStoppedError(PredictionError):
-    """A prediction that was cancelled between two windows."""
-
+__all__ = ["PredictionError", "PredictionStoppedError", "Predictor"]
 
 UseBand = Callable[[int, Tensor], None]  # first row, logits (C, rows, W) float32
 RANKS = 3  # likeliest classes that `ranked` keeps
@@ -94,7 +88,7 @@ class Predictor:
         """
         height, width = self._check(image)
         ranking = _Ranking(self.segmenter.num_classes, (height, width))
-        with self._memory_in_words(height, width), self._inference():
+        with self._memory_in_words(height, width), self._inference(), ranking.listen_to(self.segmenter.encoder):
             bytes_CHW = to_device(image, self.device).permute(2, 0, 1)
             if self._slides(bytes_CHW):
                 self._each_band(bytes_CHW, ranking.add, self._normalised, cancelled or (lambda: False))
@@ -245,6 +239,20 @@ class _Ranking:
         self._classes, self._probabilities = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
         self._entropy = 0.0  # summed over the pixels
         self._most = math.log(max(2, num_classes))
+        self._features: list[Tensor] = []  # (F,) of each forward, on the device
+
+    @contextmanager
+    def listen_to(self, encoder: nn.Module) -> Iterator[None]:
+        """Collect the mean of the deepest features of every forward within."""
+
+        def collect(module: nn.Module, inputs: object, features: Sequence[Tensor]) -> None:
+            self._features.append(features[-1].float().mean((0, 2, 3)))
+
+        handle = encoder.register_forward_hook(collect)
+        try:
+            yield
+        finally:
+            handle.remove()
 
     def add(self, top: int, logits_CrW: Tensor) -> None:
         """Take the rows from `top` on (waits for the device)."""
@@ -257,7 +265,8 @@ class _Ranking:
 
     def result(self) -> Ranked:
         pixels = self._classes.shape[1] * self._classes.shape[2]
-        return Ranked(self._classes, self._probabilities, self._entropy / (pixels * self._most))
+        features = torch.stack(self._features).mean(0).cpu().numpy()
+        return Ranked(self._classes, self._probabilities, self._entropy / (pixels * self._most), features)
 
 
 def _batches(

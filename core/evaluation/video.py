@@ -1,4 +1,4 @@
-"""Frames of a video file, one in memory at a time."""
+"""Frames of a video file, one in memory at a time. Importable without torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from core.dataset.reading import MAX_PIXELS
-from core.evaluation.predictor import PredictionError
+from core.evaluation.errors import PredictionError
 
 # FFmpeg takes a text that lists other files (ffconcat, an M3U8 playlist, an SDP) for a video, and opens what it names. Only
 # containers that hold their own frames are allowed, from the disk alone.
@@ -57,6 +57,14 @@ class Video:
 
     def __exit__(self, *_: object) -> None:
         self._capture.release()
+
+    def frame(self, index: int) -> np.ndarray:
+        """Return one frame as an RGB image (H, W, 3) uint8. Raises PredictionError where it cannot be decoded."""
+        self._capture.set(cv2.CAP_PROP_POS_FRAMES, index)
+        found, image = self._capture.read()
+        if not found:
+            raise PredictionError(f"Frame {index} of {self._path} cannot be decoded; convert it to MP4 (H.264).")
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
     def images(self) -> Iterator[np.ndarray]:
         """Yield RGB images (H, W, 3) uint8 in order. Raises PredictionError where there is not one."""

@@ -12,7 +12,8 @@ from core.configuration.choices import Precision
 from core.configuration.training import TrainingConfig
 from core.errors import RunError
 from core.evaluation.compare import Ranked
-from core.evaluation.predictor import PredictionError, PredictionStoppedError, Predictor
+from core.evaluation.errors import PredictionError, PredictionStoppedError
+from core.evaluation.predictor import Predictor
 from core.networks.device import choose_device
 from core.networks.segmenter import Segmenter
 
@@ -72,7 +73,10 @@ class Viewer:
     def predictor(self, window: int | None = None) -> Predictor:
         """The model, ready to predict on its device."""
         windows = None if window is None else (window, window)
-        return Predictor(self.segmenter, self.place.device, windows, OVERLAP, precision=self.place.precision)
+        together = (
+            1 if self.place.device == "cpu" else 4
+        )  # windows: more than one saves no time on a CPU, but needs memory
+        return Predictor(self.segmenter, self.place.device, windows, OVERLAP, together, self.place.precision)
 
     def _with_less_memory(self, image: np.ndarray, predict: Callable[[Predictor], Ranked]) -> Ranked:
         sides: list[int | None] = [*WINDOWS]

@@ -29,10 +29,12 @@ from typing import Any
 from core.checksums import SUMS, sum_of_file, to_text
 from core.configuration import settings
 from core.configuration.config import RunConfig
+from core.evaluation.errors import PredictionError
 from core.events import Scores
 from core.export.card import card_html
 from core.export.errors import ExportError, ExportStoppedError
 from core.export.parity import LEAST_EQUAL, Parity, Sample, choose_samples, compare
+from core.export.pictures import CardPicture, card_pictures
 from core.export.portable import (
     Run,
     check_onnx_packages,
@@ -87,6 +89,7 @@ def export(
     config: RunConfig | None = None,
     scores: Scores | None = None,
     device: str = "cpu",
+    before: LoadedModel | None = None,
 ) -> ExportReport:
     """Write a bundle; each model file is loaded again and compared with the network before it counts.
 
@@ -97,6 +100,7 @@ def export(
         scores: the model's scores on labels, for the card.
         device: where the network runs that the files are compared with, and the safetensors file. The other files are
             compared on the CPU.
+        before: the run's source-only model, for the pictures in the card.
 
     Raises:
         ExportStoppedError: cancelled.
@@ -113,8 +117,12 @@ def export(
         shutil.rmtree(partial, ignore_errors=True)  # of an export that was interrupted
         partial.mkdir(parents=True)
         parity = work.write_and_compare(choose_samples(images))
-        report = _describe(model, partial, out, parity, config, scores)
+        work.check_cancelled()
+        pictures = card_pictures(model, before, images, device)
+        report = _describe(model, partial, out, parity, config, scores, pictures)
         _move(partial, out)
+    except PredictionError as error:
+        raise ExportError(str(error)) from error
     except OSError as error:
         raise ExportError(f"{out} cannot be written ({error}); choose another folder.") from error
     finally:
@@ -157,7 +165,7 @@ class _Work:
         program = trace(segmenter) if set(self._formats) - {Format.SAFETENSORS} else None
         parity = {}
         for form in self._formats:
-            self._check_cancelled()
+            self.check_cancelled()
             path = self._folder / f"model.{form.value}"
             match form:
                 case Format.SAFETENSORS:
@@ -171,7 +179,7 @@ class _Work:
                     write_pt2(program, path)
                     candidate = open_pt2(path)
             self.step()
-            self._check_cancelled()
+            self.check_cancelled()
             parity[form] = compare(reference, candidate, samples, path.name)
             logger.info("%s: %s", path.name, parity[form])
             self.step()
@@ -184,7 +192,7 @@ class _Work:
         except StoreError as error:
             raise ExportError(str(error)) from error
 
-    def _check_cancelled(self) -> None:
+    def check_cancelled(self) -> None:
         if self._cancelled is not None and self._cancelled():
             raise ExportStoppedError("The export was stopped; nothing was written.")
 
@@ -207,12 +215,13 @@ def _describe(
     parity: dict[Format, Parity],
     config: RunConfig | None,
     scores: Scores | None,
+    pictures: Sequence[CardPicture],
 ) -> ExportReport:
     """Write everything that is not the model itself."""
     if config is not None:
         write_atomic(partial / "run.toml", settings.dumps(config))
     figures = {form.value: result for form, result in parity.items()}
-    write_atomic(partial / "card.html", card_html(model, figures, versions(), scores))
+    write_atomic(partial / "card.html", card_html(model, figures, versions(), scores, pictures))
     names = {path.name for path in partial.iterdir()} | {PARITY, SUMS}
     report = ExportReport(out, tuple(sorted(names)), parity)
     content = {"made": now(), "least_equal_pixels": LEAST_EQUAL, "versions": versions(), **report.to_json()}

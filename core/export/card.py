@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
 from core.events import Scores
 from core.export.parity import Parity
+from core.export.pictures import CardPicture
 from core.networks.store import LoadedModel
 
 _STYLE = """
@@ -17,6 +19,8 @@ table { border-collapse: collapse; margin: .5rem 0 1rem; }
 th, td { border: 1px solid #8886; padding: .25rem .6rem; text-align: left; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 span.colour { display: inline-block; width: 2.5rem; height: 1rem; border: 1px solid #8888; vertical-align: middle; }
+table.pictures td { padding: .15rem; }
+table.pictures img { display: block; max-width: 100%; }
 pre { background: #8882; padding: .8rem; overflow-x: auto; }
 """
 
@@ -60,13 +64,18 @@ classes = Predictor(model.segmenter).predict(read_image(Path("image.png")))
 
 
 def card_html(
-    model: LoadedModel, parity: Mapping[str, Parity], versions: Mapping[str, str], scores: Scores | None = None
+    model: LoadedModel,
+    parity: Mapping[str, Parity],
+    versions: Mapping[str, str],
+    scores: Scores | None = None,
+    pictures: Sequence[CardPicture] = (),
 ) -> str:
     """The page: what the model is, its classes, licences, figures, and how the files are loaded.
 
     Args:
         parity: by format name, as of core.export.bundle.Format.
         scores: of the model on labels, in percent.
+        pictures: of target images before and after adapting.
     """
     description = model.description
     facts = [
@@ -90,6 +99,7 @@ def card_html(
         "<h2>Classes</h2>",
         _classes(model, scores),
         *_quality(scores),
+        *_pictures(pictures),
         "<h2>Comparison with the trained network</h2>",
         _comparison(parity),
         "<h2>Licences</h2>",
@@ -123,6 +133,31 @@ def _quality(scores: Scores | None) -> list[str]:
         f"<p>On the labelled target images: mean IoU {_percent(scores.miou)}, pixel accuracy "
         f"{_percent(scores.pixel_accuracy)}.</p>"
     ]
+
+
+def _pictures(pictures: Sequence[CardPicture]) -> list[str]:
+    if not pictures:
+        return []
+    has_before = any(picture.before for picture in pictures)
+    header = "<th>Image</th>" + ("<th>Before adapting</th>" if has_before else "") + "<th>This model</th>"
+    rows = []
+    for picture in pictures:
+        cells: list[tuple[bytes | None, str]] = [
+            (picture.image, picture.name),
+            (picture.after, f"{picture.name}, this model"),
+        ]
+        if has_before:
+            cells.insert(1, (picture.before, f"{picture.name}, before adapting"))
+        rows.append(f"<tr>{''.join(_picture(content, title) for content, title in cells)}</tr>")
+    return ["<h2>On target images</h2>", f'<table class="pictures"><tr>{header}</tr>{"".join(rows)}</table>']
+
+
+def _picture(content: bytes | None, title: str) -> str:
+    """A cell with the picture in it, so that the page needs no other file."""
+    if content is None:
+        return "<td></td>"
+    data = base64.b64encode(content).decode("ascii")
+    return f'<td><img alt="{escape(title)}" title="{escape(title)}" src="data:image/jpeg;base64,{data}"></td>'
 
 
 def _comparison(parity: Mapping[str, Parity]) -> str:

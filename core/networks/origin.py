@@ -39,6 +39,13 @@ class Origin:
             return stored
         return Scores(miou, math.nan, {}, ())
 
+    def source_weights(self) -> Path | None:
+        """The weights file of the run's source-only model; None where this is that model, or there is none."""
+        if self.model is Model.SOURCE:
+            return None
+        found = [ref.path / "student.safetensors" for ref in self.run.checkpoints() if ref.is_source]
+        return found[-1] if found and found[-1].is_file() else None
+
     def _miou(self) -> float | None:
         cells = [row.get(f"{self.model.value}_miou") for row in self.run.metrics() if row.get("step") == str(self.step)]
         known = [float(cell) for cell in cells if cell]

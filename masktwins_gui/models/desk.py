@@ -121,6 +121,28 @@ class DeskModel(QObject):
         return sorted(by_name, key=rank)
 
 
+def change_and_confidence(desk: DeskModel, pairs: Sequence[Pair]) -> tuple[list[Pair], np.ndarray]:
+    """The images whose change and confidence are known, and both as positions (N, 2), 0..1."""
+    found = [(p, desk.value(p, Order.CHANGE), desk.value(p, Order.CONFIDENCE)) for p in pairs]
+    known = [(pair, change, sure) for pair, change, sure in found if change is not None and sure is not None]
+    return [pair for pair, _, _ in known], np.array([point[1:] for point in known], float).reshape(-1, 2)
+
+
+def with_features(desk: DeskModel, pairs: Sequence[Pair]) -> tuple[list[Pair], list[np.ndarray], list[np.ndarray]]:
+    """The images whose features are known by both encoders, and these."""
+    known: list[Pair] = []
+    first: list[np.ndarray] = []
+    second: list[np.ndarray] = []
+    for pair in pairs:
+        fact = desk.facts.get(pair.image)
+        found = fact.comparison if fact else None
+        if found and found.features_a is not None and found.features_b is not None:
+            known.append(pair)
+            first.append(found.features_a)
+            second.append(found.features_b)
+    return known, first, second
+
+
 def matrix_of(totals: Totals, table: Table) -> np.ndarray:
     """The (C, C) int64 matrix of a table."""
     match table:

@@ -9,7 +9,7 @@ import numpy as np
 from PySide6.QtGui import QImage
 
 from core.dataset.folders import Pair
-from core.dataset.reading import ReadError, read_image, read_label
+from core.dataset.reading import ReadError, read_label
 from core.dataset.recognise import resolve_space
 from core.evaluation.compare import Ranked, Region, compare, regions
 from core.labels import LabelSpace
@@ -17,7 +17,7 @@ from core.render import delta_picture, outcome_picture
 from core.runs.folder import LABEL_SPACE_FILE
 from masktwins_gui.models.desk import Cell, mask_of, outcome_masks
 from masktwins_gui.models.layers import photo_image
-from masktwins_gui.models.pictures import brightness
+from masktwins_gui.models.pictures import brightness, read_pixels
 from masktwins_gui.models.services import Classes, ImageFacts
 
 
@@ -62,8 +62,8 @@ class LabelSource:
 
 
 def read_photo(pair: Pair) -> Photo:
-    """Raises ReadError."""
-    pixels = read_image(pair.image)
+    """Raises ReadError or PredictionError."""
+    pixels = read_pixels(pair)
     return Photo(pixels, photo_image(pixels))
 
 

@@ -13,16 +13,47 @@ from core.configuration.sections import DataConfig, MaskConfig
 from core.dataset.folders import Pair
 from core.dataset.reading import ReadError, read_image, read_label, read_label_values
 from core.evaluation.compare import Ranked
+from core.evaluation.errors import PredictionError
+from core.evaluation.video import Video
 from core.labels import Encoding, LabelSpace
 from core.loading.cropping import cut
 from core.method.masks import draw_keep_masks
 from core.render import masked_picture, overlay
 from masktwins_gui.models.images import THUMBNAIL
 
+MOST_FRAMES = 2000  # of a video that are listed, evenly spread
+
+
+@dataclass(frozen=True, slots=True)
+class Frame(Pair):
+    """A frame of a video. `image` tells it from the others and is not a file."""
+
+    video: Path = Path()
+    index: int = 0
+
+
+def list_frames(video: Path) -> tuple[Frame, ...]:
+    """List the frames of a video, named as `predict` names their pictures. Raises PredictionError."""
+    with Video(video) as opened:
+        length = opened.length
+    if length < 1:
+        raise PredictionError(f"{video} does not say how many frames it has; convert it to MP4 (H.264).")
+    step = max(1, -(-length // MOST_FRAMES))
+    names = ((index, f"frame_{index:06d}") for index in range(0, length, step))
+    return tuple(Frame(video / name, None, name, video, index) for index, name in names)
+
+
+def read_pixels(pair: Pair) -> np.ndarray:
+    """Read an image or a frame as RGB (H, W, 3) uint8. Raises ReadError or PredictionError."""
+    if not isinstance(pair, Frame):
+        return read_image(pair.image)
+    with Video(pair.video) as video:
+        return video.frame(pair.index)
+
 
 def thumbnail(pair: Pair, space: LabelSpace | None, opacity: float) -> QImage:
     """A small picture of an image with its label laid over it; the image alone where the label cannot be read."""
-    image = read_image(pair.image)
+    image = read_pixels(pair)
     step = max(1, min(image.shape[0] // (2 * THUMBNAIL.height()), image.shape[1] // (2 * THUMBNAIL.width())))
     picture = np.ascontiguousarray(image[::step, ::step])
     if opacity > 0 and pair.label is not None and space is not None:

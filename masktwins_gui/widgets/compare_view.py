@@ -48,8 +48,8 @@ class CompareView(QWidget):
         self._label: np.ndarray | None = None
         self._only: np.ndarray | None = None
         self._table = colours(())
-        self._palette: Sequence[Colour] = ()
-        self._hidden: Collection[int] = ()
+        self._layers = [QImage(), QImage()]
+        self._truth_layer = QImage()
         self._opacity = 0.6
         self._least = 0  # confidence of 255 below which a pixel is hidden
         self._flipped = False
@@ -137,18 +137,19 @@ class CompareView(QWidget):
             self.canvas.set_flipped(flipped)
         self._flipped = flipped
         self._name_sides()
-        self._draw()
+        self._lay()
 
     def set_classes(self, palette: Sequence[Colour], hidden: Collection[int] = ()) -> None:
         """Choose the colours of the class ids, and which classes are not shown."""
-        self._palette, self._hidden = palette, hidden
-        self._table = colours(palette, hidden)
-        self._draw()
+        table = colours(palette, hidden)
+        if table != self._table:
+            self._table = table
+            self._draw()
 
     def set_opacity(self, opacity: float) -> None:
         """0 shows the photo alone, 1 the labels alone."""
         self._opacity = opacity
-        self._draw()
+        self._lay()
 
     def set_least_confidence(self, least: float) -> None:
         """Hide pixels that a model is less sure of, 0..1."""
@@ -177,18 +178,21 @@ class CompareView(QWidget):
     # Drawing -----------------------------------------------------------------------------------
 
     def _draw(self) -> None:
-        layers = [self._layer(ranked) for ranked in self._ranked]
-        self.canvas.set_overlays(layers[0], layers[1], self._opacity)
-        sides = layers[::-1] if self._flipped else layers
+        """Make the layers anew, and lay them over the photo."""
+        self._layers = [self._layer(ranked) for ranked in self._ranked]
+        self._truth_layer = QImage()
+        if self._label is not None:
+            shown = self._label if self._only is None else hide(self._label, ~self._only)
+            self._truth_layer = label_image(shown, self._table)
+        self._lay()
+
+    def _lay(self) -> None:
+        self.canvas.set_overlays(self._layers[0], self._layers[1], self._opacity)
+        sides = self._layers[::-1] if self._flipped else self._layers
         self.first.set_overlay(sides[0], self._opacity)
         self.second.set_overlay(sides[1], self._opacity)
-        if self._label is None:
-            self.truth.set_image(QImage())
-            self.truth.set_overlay(QImage(), 0)
-        else:
-            self.truth.set_image(self.original.image)
-            shown = self._label if self._only is None else hide(self._label, ~self._only)
-            self.truth.set_overlay(label_image(shown, self._table), self._opacity)
+        self.truth.set_image(QImage() if self._label is None else self.original.image)
+        self.truth.set_overlay(self._truth_layer, self._opacity)
 
     def _layer(self, ranked: Ranked | None) -> QImage:
         if ranked is None:

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.dataset.folders import Pair
-from core.dataset.reading import ReadError, read_image, read_label
+from core.dataset.reading import ReadError, read_label
 from core.evaluation.compare import Ranked, compare
+from core.evaluation.errors import PredictionError
 from core.labels import LabelSpace
 from core.memory import is_out_of_memory
 from core.runs.folder import RunFolder
 from masktwins_gui.models.exports import ExportRow
 from masktwins_gui.models.look import LabelSource
-from masktwins_gui.models.pictures import brightness, read_predicted
+from masktwins_gui.models.pictures import brightness, read_pixels, read_predicted
 from masktwins_gui.models.services import (
     Classes,
     Compared,
@@ -136,7 +137,9 @@ def compare_all(request: CompareRequest, models: Models, task: TaskContext, let_
             break
         try:
             task.tell(_facts(pair, sides, space, num_classes, task))
-        except (ReadError, OSError) as error:
+        except (ReadError, PredictionError, OSError) as error:
+            if task.cancelled():
+                break
             left_out.append(str(error))
         task.progress(done, len(request.pairs))
     return Compared(sides[-1].place, tuple(left_out))
@@ -161,7 +164,7 @@ class _Side:
 
 
 def _facts(pair: Pair, sides: list[_Side], space: LabelSpace | None, num_classes: int, task: TaskContext) -> ImageFacts:
-    image = read_image(pair.image)
+    image = read_pixels(pair)
     label = read_label(pair.label, space) if pair.label is not None and space is not None else None
     first, second = (side.rank(pair, image) for side in sides)
     return ImageFacts(pair.image, compare(first, second, label, num_classes), brightness(image))
@@ -182,10 +185,14 @@ def export(request: ExportRequest, task: TaskContext, let_pass: LetPass) -> Expo
     origin = origin_of(model.path)
     config = origin.config if origin else None
     scores = origin.scores() if origin else None
+    source = origin.source_weights() if origin else None
+    before = load_model(source) if source else None
     formats = [Format(name) for name in request.formats]
 
     def write_on(device: str) -> ExportReport:
-        return write(model, request.out, formats, request.images, task.progress, let_pass, config, scores, device)
+        return write(
+            model, request.out, formats, request.images, task.progress, let_pass, config, scores, device, before
+        )
 
     place = place_of(config.training if config else None)
     try:

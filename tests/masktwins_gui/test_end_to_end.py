@@ -63,7 +63,7 @@ def test_from_the_folders_to_the_exported_file(make_window, qtbot, project_file)
     click(qtbot, inspect.panel.measure)
     qtbot.waitUntil(lambda: inspect.panel.coverage.text() == "3 of 3 images compared")
     assert inspect.panel.measured_on.text() == "Over 3 of 3 labelled images"
-    assert inspect.stage.text() == "Computed on CPU"
+    assert inspect.view.stage.text() == "Computed on CPU"
     measured = inspect.panel.scores.data(inspect.panel.scores.index(inspect.panel.scores.rowCount() - 1, 2))
     assert measured == f"{finished.result['teacher']['miou']:.1f}"
 

@@ -25,11 +25,12 @@ class ImagePanel(QWidget):
 
     chosen = Signal(object)  # Pair, or None when the list is empty
 
-    def __init__(self, desk: DeskModel, jobs: Jobs, parent: QWidget | None = None) -> None:
+    def __init__(self, desk: DeskModel, jobs: Jobs, origin: QWidget, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._desk, self._jobs = desk, jobs
         self._all: tuple[Pair, ...] = ()
         self._cell: Cell | None = None
+        self._subset: frozenset[Path] | None = None
         self._told: Pair | None = None
         self._direction = 1
         self.images = ImagesModel(self)
@@ -57,7 +58,7 @@ class ImagePanel(QWidget):
         self.note.hide()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.filter, self.order, self.note, self.list):
+        for widget in (origin, self.filter, self.order, self.note, self.list):
             column.addWidget(widget)
         self.filter.textChanged.connect(self._arrange)
         self.order.currentIndexChanged.connect(self._arrange)
@@ -94,6 +95,7 @@ class ImagePanel(QWidget):
         """List other images."""
         if tuple(pairs) != self._all:
             self._all = tuple(pairs)
+            self._subset = None
             self.images.set_pairs(())  # thumbnails of a changed file must not stay
             self._arrange()
 
@@ -101,6 +103,16 @@ class ImagePanel(QWidget):
         """List only the images with pixels in a cell of the matrix, those with most of them first."""
         self._cell = cell
         self._arrange()
+
+    def set_subset(self, images: frozenset[Path] | None) -> None:
+        """List only some images: a group, or what a lasso holds; all without."""
+        self._subset = images
+        self._arrange()
+
+    def choose(self, pair: Pair) -> None:
+        """Turn to an image, if it is listed."""
+        if (row := self.images.row_of(pair)) >= 0:
+            self.list.setCurrentIndex(self.images.index(row))
 
     def refresh(self) -> None:
         """Sort again, as more is known."""
@@ -129,7 +141,8 @@ class ImagePanel(QWidget):
     def _arrange(self) -> None:
         text, order = self.filter.text().lower(), Order(self.order.currentData())
         kept = self.pair or self._told
-        named = [pair for pair in self._all if text in pair.name.lower()]
+        subset = self._subset
+        named = [p for p in self._all if text in p.name.lower() and (subset is None or p.image in subset)]
         pairs = self._desk.sorted(named, order, self._cell)
         notes = self._notes(pairs, order)
         self._say(len(pairs))
@@ -162,6 +175,8 @@ class ImagePanel(QWidget):
             text = self.tr("{0} images with this change").format(num_shown)
         elif self._all and not num_shown:
             text = self.tr("No name holds this text.")
+        elif self._subset is not None:
+            text = self.tr("{0} of {1} images").format(num_shown, len(self._all))
         self.note.setText(text)
         self.note.setVisible(bool(text))
 

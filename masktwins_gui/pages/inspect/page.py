@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QPoint, QSignalBlocker, Qt, QTimer, Signal
-from PySide6.QtGui import QHideEvent, QImage, QKeySequence, QShortcut, QShowEvent
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
-    QProgressBar,
-    QSizePolicy,
     QSplitter,
     QStackedWidget,
     QVBoxLayout,
@@ -18,35 +16,33 @@ from PySide6.QtWidgets import (
 )
 
 from core.dataset.folders import Pair
-from core.evaluation.compare import Ranked
 from core.events import Model, Scores
 from core.files import write_atomic
 from masktwins_gui import theme
 from masktwins_gui.models.dataset import DatasetModel
-from masktwins_gui.models.desk import Cell, DeskModel, as_csv, mask_of
-from masktwins_gui.models.look import LabelSource, delta_of_cell
+from masktwins_gui.models.desk import DeskModel, as_csv
+from masktwins_gui.models.look import LabelSource
 from masktwins_gui.models.project import ProjectModel
 from masktwins_gui.models.runs import RunsModel
 from masktwins_gui.models.services import (
     Classes,
-    Compared,
     CompareRequest,
-    Handle,
-    ImageFacts,
     Inference,
     Jobs,
     Stage,
 )
 from masktwins_gui.models.states import PageState
+from masktwins_gui.pages.inspect.comparing import Comparing
+from masktwins_gui.pages.inspect.desk_view import DeskView
 from masktwins_gui.pages.inspect.files_dialog import FilesDialog
+from masktwins_gui.pages.inspect.groups_panel import GroupsPanel
 from masktwins_gui.pages.inspect.image_panel import ImagePanel
 from masktwins_gui.pages.inspect.loader import Loader
+from masktwins_gui.pages.inspect.map_panel import MapPanel
 from masktwins_gui.pages.inspect.numbers_panel import NumbersPanel
+from masktwins_gui.pages.inspect.origin import OriginBox
 from masktwins_gui.pages.inspect.toolbar import Toolbar
-from masktwins_gui.plain_text import plain_tip
-from masktwins_gui.widgets.class_toggles import ClassToggles
 from masktwins_gui.widgets.compare_canvas import Mode
-from masktwins_gui.widgets.compare_view import CompareView
 from masktwins_gui.widgets.controls import slider
 from masktwins_gui.widgets.empty_state import EmptyState
 from masktwins_gui.widgets.model_picker import ModelPicker
@@ -75,18 +71,13 @@ class InspectPage(QWidget):
         self.setObjectName("inspect")
         self._project, self._dataset, self._runs = project, dataset, runs
         self._jobs, self._inference = jobs, inference
-        self._comparing: Handle | None = None
-        self._cell: Cell | None = None
-        self._region = -1
         self.desk = DeskModel(self)
         self.loader = Loader(jobs, inference, self)
-        self._refresh = QTimer(self)
-        self._refresh.setSingleShot(True)
-        self._refresh.setInterval(REFRESH_MS)
+        self.comparing = Comparing(self.desk, inference, self)
         self._make_panels()
         self._lay_out()
         self._connect()
-        self._on_dataset()
+        self._on_images()
         self._on_runs()
 
     def _make_panels(self) -> None:
@@ -99,28 +90,15 @@ class InspectPage(QWidget):
             self.tr("Let B follow the run's checkpoints, from source-only on"),
         )
         self.toolbar = Toolbar()
-        self.images = ImagePanel(self.desk, self._jobs)
-        self.compare = CompareView()
-        self.legend = ClassToggles()
+        self.origin = OriginBox(self._dataset, self._jobs)
+        self.images = ImagePanel(self.desk, self._jobs, self.origin)
+        self.view = DeskView(self.loader, self.toolbar, self._jobs)
+        self.compare = self.view.compare
         self.panel = NumbersPanel()
-        self.where = theme.label("")
-        self.where.setObjectName("inspect.where")
-        self.stage = theme.label("", "muted")
-        self.stage.setObjectName("inspect.stage")
-        self.busy = QProgressBar()
-        self.busy.setObjectName("inspect.busy")
-        self.busy.setAccessibleName(self.tr("Predicting"))
-        self.busy.setRange(0, 0)
-        self.busy.setTextVisible(False)
-        self.busy.setFixedSize(60, 8)
-        self.probe = theme.label("", "muted")
-        self.probe.setObjectName("inspect.probe")
-        for label in (self.stage, self.probe):  # a long text must not widen the page
-            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.problem = theme.label("", "error")
-        self.problem.setObjectName("inspect.problem")
-        self.problem.setWordWrap(True)
-        self.problem.hide()
+        self.groups = GroupsPanel(self.desk)
+        self.map = MapPanel(self.desk, self._jobs)
+        self.panel.tabs.addTab(self.groups, self.tr("Groups"))
+        self.panel.tabs.addTab(self.map, self.tr("Map"))
         self.empty = EmptyState(
             "inspect",
             self.tr("No trained model yet"),
@@ -132,43 +110,33 @@ class InspectPage(QWidget):
         )
 
     def _connect(self) -> None:
-        # what there is
         self._runs.modelReset.connect(self._on_runs)
-        self._dataset.changed.connect(self._on_dataset)
-        # what is chosen
+        self.origin.changed.connect(self._on_images)
+        self.origin.failed.connect(self.view.show_problem)
         self.first.changed.connect(self._on_models)
         self.second.changed.connect(self._on_models)
         self.time.valueChanged.connect(self._on_time)
         self.images.chosen.connect(self._on_image)
         self.compare.stepped.connect(self.images.step)
-        self.compare.hovered.connect(self._probe)
-        self.legend.hidden_changed.connect(self._show_classes)
-        # how it is shown
-        self.toolbar.mode_changed.connect(self._on_mode)
-        self.toolbar.opacity_changed.connect(self.compare.set_opacity)
-        self.toolbar.confidence_changed.connect(self._on_confidence)
-        self.toolbar.rate_changed.connect(self.compare.canvas.set_blinks_per_second)
-        self.toolbar.delta_kind_changed.connect(self._show_delta)
-        self.toolbar.next_region_requested.connect(self._next_region)
-        self.toolbar.fit_requested.connect(self.compare.viewport.reset)
+        self.loader.delta_ready.connect(self._on_delta)
         self.toolbar.save_requested.connect(self._predict_files)
         for key, mode in KEYS.items():
             self._shortcut(key).activated.connect(lambda mode=mode: self.toolbar.set_mode(mode))
-        self._shortcut("N").activated.connect(self._next_region)
-        # what comes
-        self.loader.photo_ready.connect(self._show_photo)
-        self.loader.side_ready.connect(self._show_side)
-        self.loader.truth_ready.connect(self._show_truth)
-        self.loader.delta_ready.connect(self._on_delta)
-        self.loader.stage_changed.connect(self._show_stage)
-        self.loader.failed.connect(self._show_problem)
+        self._shortcut("N").activated.connect(self.view.next_region)
         # numbers
         self.desk.changed.connect(self._show_numbers)
-        self._refresh.timeout.connect(self._show_facts)
-        self.panel.cell_chosen.connect(self._on_cell)
+        self.comparing.running_changed.connect(self._on_comparing)
+        self.comparing.progressed.connect(self.panel.show_progress)
+        self.comparing.refreshed.connect(self.images.refresh)
+        self.comparing.failed.connect(self.view.show_problem)
+        self.panel.cell_chosen.connect(self.images.set_cell)
+        self.panel.cell_chosen.connect(self.view.show_cell)
         self.panel.compare_requested.connect(self._compare_all)
-        self.panel.cancelled.connect(self._cancel)
+        self.panel.cancelled.connect(self.comparing.cancel)
         self.panel.save_requested.connect(self._save_csv)
+        self.groups.subset_chosen.connect(self.images.set_subset)
+        self.map.subset_chosen.connect(self.images.set_subset)
+        self.map.chosen.connect(self.images.choose)
         self.empty.acted.connect(self.train_requested)
         self.empty.demo_requested.connect(self.demo_requested)
 
@@ -181,7 +149,7 @@ class InspectPage(QWidget):
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self.splitter.setObjectName("inspect.splitter")
         self.splitter.setChildrenCollapsible(False)
-        for widget in (self.images, self._centre(), self.panel):
+        for widget in (self.images, self.view, self.panel):
             self.splitter.addWidget(widget)
         self.splitter.setSizes([170, 640, 270])
         self.splitter.setStretchFactor(1, 1)
@@ -210,22 +178,6 @@ class InspectPage(QWidget):
         row.addWidget(self.time, 1)
         return row
 
-    def _centre(self) -> QWidget:
-        head = QHBoxLayout()
-        head.addWidget(self.where)
-        head.addWidget(self.busy)
-        head.addWidget(self.stage, 1)
-        centre = QWidget()
-        column = QVBoxLayout(centre)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        column.addLayout(head)
-        column.addWidget(self.compare, 1)
-        column.addWidget(self.probe)
-        column.addWidget(self.problem)
-        column.addWidget(self.legend)
-        return centre
-
     # Choices -----------------------------------------------------------------------------------
 
     def _on_runs(self) -> None:
@@ -234,10 +186,10 @@ class InspectPage(QWidget):
             picker.set_runs(runs)
         has_models = self.first.choice is not None
         self.stack.setCurrentIndex(1 if has_models else 0)
-        self.state_changed.emit(PageState.READY if has_models else PageState.EMPTY, 0)
         if not has_models:
-            self._cancel()
+            self.comparing.cancel()
             self.loader.forget()
+        self._announce()
         self._fill_time()
         self._show_known_scores()
 
@@ -258,7 +210,7 @@ class InspectPage(QWidget):
 
     def _on_models(self) -> None:
         first, second = self.first.choice, self.second.choice
-        self._cancel()
+        self.comparing.cancel()
         self.panel.clear_cell()
         self._fill_time()
         self.loader.set_models(first, second, self._project_classes())
@@ -287,8 +239,10 @@ class InspectPage(QWidget):
             known = (found[0], found[1]) if len(found) == 2 and found[0] and found[1] else None
         self.panel.set_known(known)
 
-    def _on_dataset(self) -> None:
-        self.images.set_pairs(self._dataset.to_look_at)
+    def _on_images(self) -> None:
+        self.comparing.cancel()
+        self.panel.clear_cell()
+        self.images.set_pairs(self.origin.pairs)
         self.panel.set_labelled(sum(pair.label is not None for pair in self.images.all))
         self.loader.set_labels(self._label_source())
         self.desk.set_classes(self.loader.classes if self.loader.classes.names else self._project_classes())
@@ -298,18 +252,16 @@ class InspectPage(QWidget):
 
     def _on_image(self, pair: Pair | None) -> None:
         """Turn to an image: nothing of the one before stays, and what is known of this one comes at once."""
-        self._region = -1
-        self.problem.hide()
-        self.probe.clear()
-        self.compare.clear()
-        self.where.setText(pair.name if pair else "")
-        if pair is None or not self.isVisible() or self.first.choice is None:
-            return
-        self.compare.set_hint(self.tr("Loading …"))
-        if not (thumbnail := self.images.picture()).isNull():
-            self.compare.show_photo(thumbnail)
-        self._show_stage(Stage.IMAGE)
-        self.loader.show(pair, self.images.neighbours())
+        self.view.turn_to(pair, self.images.picture())
+        self.map.set_current(pair)
+        if pair is not None and self.isVisible() and self.first.choice is not None:
+            self.view.show_stage(Stage.IMAGE)
+            self.loader.show(pair, self.images.neighbours())
+
+    def _on_delta(self) -> None:
+        if (delta := self.loader.delta) is not None:
+            self.desk.set_classes(self.loader.classes)
+            self.desk.add([delta.facts])
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -319,203 +271,34 @@ class InspectPage(QWidget):
         super().hideEvent(event)
         self.loader.stop()
 
-    # What comes --------------------------------------------------------------------------------
-
-    def _show_photo(self) -> None:
-        photo = self.loader.photo
-        if photo is not None:
-            self.compare.show_photo(photo.image)
-
-    def _show_side(self, side: int) -> None:
-        self._show_classes()
-        self.compare.show_side(side, self.loader.ranked(side))
-        self._show_hidden()
-        self._apply_cell()
-
-    def _show_classes(self) -> None:
-        classes = self.loader.classes
-        self.legend.set_classes(classes.names, classes.palette)
-        self.compare.set_classes(classes.palette, self.legend.hidden)
-
-    def _show_truth(self) -> None:
-        self.compare.show_label(self.loader.truth)
-        self.toolbar.set_labelled(self.loader.truth is not None)
-
-    def _on_delta(self) -> None:
-        delta = self.loader.delta
-        if delta is None:
-            return
-        self.desk.set_classes(self.loader.classes)
-        self.desk.add([delta.facts])
-        self._show_delta()
-        self._apply_cell()
-
-    def _show_delta(self, *_: object) -> None:
-        delta = self.loader.delta
-        if delta is not None:
-            by_label = self.toolbar.delta_kind.currentIndex() == 1 and delta.outcomes is not None
-            self.compare.show_delta(delta.outcomes if by_label else delta.changes, self._delta_caption(by_label))
-
-    def _delta_caption(self, by_label: bool) -> str:
-        if by_label:
-            return self.tr(
-                "Green: fixed by B · orange /: broken by B · pink \\: both wrong · grey: both right, or no label"
-            )
-        return self.tr("Colour: class of B · hatching: class of A · grey: the same class")
-
-    def _show_stage(self, stage: Stage | None) -> None:
-        texts = {
-            Stage.LIBRARY: self.tr("Loading PyTorch, once per start: some seconds …"),
-            Stage.MODEL: self.tr("Loading the model …"),
-            Stage.IMAGE: self.tr("Predicting …"),
-        }
-        self.busy.setVisible(stage is not None)
-        place = self.tr("Computed on {0}").format(self.loader.place) if self.loader.place else ""
-        self.stage.setText(texts[stage] if stage else place)
-        if stage:
-            self.compare.set_hint(texts[stage])
-
-    def _show_problem(self, message: str, details: str) -> None:
-        self.compare.show_side(0, self.loader.ranked(0))
-        self.compare.show_side(1, self.loader.ranked(1))
-        self.compare.set_hint("")
-        self.problem.setText(message)
-        self.problem.setToolTip(plain_tip(details))
-        self.problem.show()
-
-    # How it is shown ---------------------------------------------------------------------------
-
-    def _on_mode(self, mode: Mode) -> None:
-        self.compare.set_mode(mode)
-
-    def _on_confidence(self, least: float) -> None:
-        self.compare.set_least_confidence(least)
-        self._show_hidden()
-
-    def _show_hidden(self) -> None:
-        self.toolbar.show_hidden(self.compare.hidden_share(0), self.compare.hidden_share(1))
-
-    def _next_region(self) -> None:
-        """Zoom to the next largest region that B broke, or without labels changed."""
-        delta = self.loader.delta
-        if delta is None:
-            return
-        if not delta.regions:
-            self.probe.setText(self.tr("B broke nothing here.") if delta.outcomes else self.tr("Nothing changes here."))
-            return
-        self._region = (self._region + 1) % len(delta.regions)
-        region = delta.regions[self._region]
-        names = self.loader.classes.names
-        text = self.tr("Broken region {0} of {1}: {2:,} pixels, most from {3} to {4}")
-        if delta.outcomes is None:
-            text = self.tr("Changed region {0} of {1}: {2:,} pixels, most from {3} to {4}")
-        self.compare.show_region(region.x, region.y, region.width, region.height)
-        self.probe.setText(
-            text.format(self._region + 1, len(delta.regions), region.area, names[region.before], names[region.after])
-        )
-
-    def _probe(self, pixel: QPoint | None) -> None:
-        """Say what A and B see under the pointer."""
-        if pixel is None:
-            return
-        sides = [(letter, self.loader.ranked(side)) for side, letter in enumerate("AB")]
-        parts = [self.tr("x {0}, y {1}").format(pixel.x(), pixel.y())]
-        parts += [f"{letter}: {self._classes_at(ranked, pixel)}" for letter, ranked in sides if ranked is not None]
-        truth, names = self.loader.truth, self.loader.classes.names
-        if truth is not None and truth[pixel.y(), pixel.x()] < len(names):
-            parts.append(self.tr("label: {0}").format(names[truth[pixel.y(), pixel.x()]]))
-        self.probe.setText("    ".join(parts))
-
-    def _classes_at(self, ranked: Ranked, pixel: QPoint) -> str:
-        names = self.loader.classes.names
-        if not (0 <= pixel.y() < ranked.ids.shape[0] and 0 <= pixel.x() < ranked.ids.shape[1]):
-            return "–"
-        return ", ".join(
-            (names[index] if index < len(names) else str(index)) + ("" if share is None else f" {share:.0%}")
-            for index, share in ranked.at(pixel.x(), pixel.y())
-        )
-
     # Numbers -----------------------------------------------------------------------------------
 
     def _show_numbers(self) -> None:
         known = self.desk.totals(self.images.all) if self.desk.classes.names else None
         self.panel.set_totals(known, self.desk.classes, len(self.images.all))
-
-    def _show_facts(self) -> None:
-        self.desk.changed.emit()
-        self.images.refresh()
-
-    def _on_cell(self, cell: Cell | None) -> None:
-        if cell == self._cell:
-            return
-        self._cell = cell
-        self.images.set_cell(cell)
-        self._apply_cell()
-
-    def _apply_cell(self) -> None:
-        """Show the pixels of the chosen cell alone, or all."""
-        first, second, photo = self.loader.ranked(0), self.loader.ranked(1), self.loader.photo
-        cell, pair = self._cell, self.loader.pair
-        if first is None or second is None or photo is None:
-            return
-        truth, classes = self.loader.truth, self.loader.classes
-        self.compare.show_only(mask_of(cell, first, second, truth) if cell else None)
-        if cell is None:
-            self._show_delta()
-            return
-
-        def show(delta: QImage) -> None:
-            if (self._cell, self.loader.pair) == (cell, pair):
-                self.compare.show_delta(delta, self._delta_caption(by_label=False))
-
-        self._jobs.submit("inspect cell", lambda _: delta_of_cell(cell, photo, first, second, truth, classes), show)
+        self.groups.set_pairs(self.images.all)
+        self.map.set_pairs(self.images.all, self.origin.source)
+        self.map.set_current(self.images.pair)
 
     def _compare_all(self) -> None:
         first, second = self.first.choice, self.second.choice
         if not (first and second and self.images.all):
             return
         source = self._label_source()
-        request = CompareRequest(
-            tuple(self.images.all), first, second, self._project_classes(), source.run, source.name, source.labels
-        )
-        self.problem.hide()
-        self.panel.set_busy(True)
-        self.state_changed.emit(PageState.RUNNING, 0)
-        self._comparing = self._inference.compare(
-            request, self._on_compared, self._on_compare_failed, self.panel.show_progress, self._on_fact
-        )
-
-    def _on_fact(self, news: ImageFacts | Stage | Classes) -> None:
-        if isinstance(news, Classes):
-            self.desk.set_classes(news)
-        elif isinstance(news, ImageFacts):
-            self.desk.add([news], quietly=True)
-            if not self._refresh.isActive():
-                self._refresh.start()
-
-    def _on_compared(self, compared: Compared) -> None:
-        self._end_comparing()
-        if compared.left_out:
-            count, first = len(compared.left_out), compared.left_out[0]
-            self._show_problem(
-                self.tr("{0} images are left out: {1}").format(count, first), "\n".join(compared.left_out)
+        self.view.problem.hide()
+        self.comparing.start(
+            CompareRequest(
+                tuple(self.images.all), first, second, self._project_classes(), source.run, source.name, source.labels
             )
+        )
 
-    def _on_compare_failed(self, message: str, details: str) -> None:
-        self._end_comparing()
-        self._show_problem(message, details)
+    def _on_comparing(self, running: bool) -> None:
+        self.panel.set_busy(running)
+        self._announce()
 
-    def _cancel(self) -> None:
-        if self._comparing is not None:
-            self._comparing.cancel()
-            self._end_comparing()
-
-    def _end_comparing(self) -> None:
-        self._comparing = None
-        self._refresh.stop()
-        self.panel.set_busy(False)
-        self.state_changed.emit(PageState.READY, 0)
-        self._show_facts()
+    def _announce(self) -> None:
+        state = PageState.READY if self.first.choice else PageState.EMPTY
+        self.state_changed.emit(PageState.RUNNING if self.comparing.running else state, 0)
 
     # Files -------------------------------------------------------------------------------------
 
@@ -534,7 +317,7 @@ class InspectPage(QWidget):
         def work(_: object) -> None:
             write_atomic(path, text)
 
-        self._jobs.submit("inspect csv", work, lambda _: None, self._show_problem)
+        self._jobs.submit("inspect csv", work, lambda _: None, self.view.show_problem)
 
     def _predict_files(self) -> None:
         models = [choice for choice in (self.second.choice, self.first.choice) if choice is not None]

@@ -17,7 +17,7 @@ class Toolbar(QWidget):
     opacity_changed = Signal(float)  # 0..1
     confidence_changed = Signal(float)  # 0..1
     rate_changed = Signal(float)  # blinks per second
-    delta_kind_changed = Signal(bool)  # whether outcomes are shown, instead of changes
+    delta_kind_changed = Signal()
     next_region_requested = Signal()
     fit_requested = Signal()
     save_requested = Signal()
@@ -72,7 +72,7 @@ class Toolbar(QWidget):
         )
         self._lay_out()
         self.rate.valueChanged.connect(self.rate_changed)
-        self.delta_kind.currentIndexChanged.connect(lambda index: self.delta_kind_changed.emit(index == 1))
+        self.delta_kind.currentIndexChanged.connect(self.delta_kind_changed)
         self.next_region.clicked.connect(self.next_region_requested)
         self.opacity.valueChanged.connect(lambda value: self.opacity_changed.emit(value / 100))
         self.confidence.valueChanged.connect(lambda value: self.confidence_changed.emit(value / 100))
@@ -101,6 +101,11 @@ class Toolbar(QWidget):
         row.addWidget(self.save)
         self.hidden.setMinimumWidth(self.hidden.fontMetrics().horizontalAdvance("A 100 %  B 100 %"))
         self.hidden.setAlignment(Qt.AlignmentFlag.AlignVCenter)
+
+    @property
+    def shows_outcomes(self) -> bool:
+        """Whether the delta shows what B fixed and broke, instead of the classes that change."""
+        return self.delta_kind.currentIndex() == 1
 
     def set_mode(self, mode: Mode) -> None:
         """Choose a mode; choosing the present one again goes back to both side by side."""

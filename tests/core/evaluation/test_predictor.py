@@ -146,6 +146,12 @@ def test_the_likeliest_classes_are_those_of_the_logits(blurred):
         assert np.abs(found.probabilities / 255 - probabilities.numpy()).max() <= 0.5 / 255 + 1e-6
         entropy = -(probabilities * probabilities.log()).sum(0).mean() / np.log(2)
         assert found.entropy == pytest.approx(float(entropy), rel=1e-5)
+        assert found.features is not None
+        assert found.features.shape == (2,)
+    assert found.features == pytest.approx(
+        blurred.encoder(predictor.pixels([image]))[0].mean((0, 2, 3)).numpy(), abs=0.1
+    )
+    assert not blurred.encoder._forward_hooks
 
 
 def test_ranking_in_windows_holds_few_rows_at_a_time(blurred):

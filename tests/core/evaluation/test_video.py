@@ -74,3 +74,12 @@ def test_a_folder_and_a_missing_file_are_a_sentence(tmp_path):
     for path in (tmp_path, tmp_path / "none.mp4"):
         with pytest.raises(PredictionError, match="cannot be opened"):
             Video(path)
+
+
+def test_any_frame_can_be_read(tmp_path):
+    with Video(film(tmp_path / "a.mp4", levels=range(0, 250, 25))) as video:
+        assert video.length == 10
+        levels = [int(video.frame(index).mean()) for index in (7, 2, 9, 0)]
+        assert np.allclose(levels, [175, 50, 225, 0], atol=10)
+        with pytest.raises(PredictionError, match="Frame 99"):
+            video.frame(99)

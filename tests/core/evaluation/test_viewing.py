@@ -21,7 +21,7 @@ class Windows:
         self.failures = failures
         monkeypatch.setattr(viewing, "Predictor", self.make)
 
-    def make(self, segmenter, device, window, overlap, precision):
+    def make(self, segmenter, device, window, overlap, together, precision):
         self.tried.append((device, window and window[0], precision))
         return self
 

@@ -1,7 +1,10 @@
+import base64
 import copy
 import importlib.metadata
+import io
 import json
 import os
+import re
 import shutil
 import tomllib
 from dataclasses import replace
@@ -68,9 +71,20 @@ def made(model, images, tmp_path_factory):
         images,
         progress=lambda *args: calls.append(args),
         config=RunConfig(),
+        before=model,
         scores=Scores(61.25, 90.0, {"Straße": 70.0, "<b>sky</b>": 52.5, "pole": float("nan")}, ()),
     )
     return report, calls
+
+
+def test_the_card_shows_images_before_and_after_without_other_files(made, images):
+    html = (made[0].path / "card.html").read_text(encoding="utf-8")
+    pictures = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', html)
+    assert len(pictures) == 9  # three images, each by itself, before and after
+    sizes = {Image.open(io.BytesIO(base64.b64decode(content))).size for content in pictures}
+    assert sizes == {(80, 60), (82, 60), (85, 60)}  # spread over the six images
+    assert html.count("before adapting") == 6  # alternative text and title
+    assert set(re.findall(r'src="(?!data:)', html)) == set()
 
 
 def expected(model, images):

@@ -120,10 +120,10 @@ def test_the_slider_follows_the_checkpoints(desk, parts, tmp_path):
 
 def test_the_plain_image_comes_at_once_then_a_then_b(desk, parts, small_data):
     _, dataset, _, inference = parts
-    assert desk.where.text() == dataset.pairs("evaluation")[0].name
+    assert desk.view.where.text() == dataset.pairs("evaluation")[0].name
     assert not desk.compare.original.image.isNull()
     assert desk.compare.first.overlay.isNull()
-    assert desk.busy.isVisible()
+    assert desk.view.busy.isVisible()
     first = answer(inference, 0)
     assert (first.model.which, first.ahead) == (Model.SOURCE, False)
     assert not desk.compare.first.overlay.isNull()
@@ -132,8 +132,8 @@ def test_the_plain_image_comes_at_once_then_a_then_b(desk, parts, small_data):
     assert second.model.which is Model.TEACHER
     assert only_labels(desk, 0) == {0}
     assert only_labels(desk, 1) == {1}
-    assert not desk.busy.isVisible()
-    assert desk.stage.text() == "Computed on CPU"
+    assert not desk.view.busy.isVisible()
+    assert desk.view.stage.text() == "Computed on CPU"
 
 
 def test_nothing_of_an_image_stays_when_another_is_chosen(compared, parts):
@@ -141,11 +141,11 @@ def test_nothing_of_an_image_stays_when_another_is_chosen(compared, parts):
     compared.compare.canvas.set_mode(Mode.DELTA)
     compared.images.step(1)
     pair = dataset.pairs("evaluation")[1]
-    assert compared.where.text() == pair.name
+    assert compared.view.where.text() == pair.name
     views = (compared.compare.first, compared.compare.second)
     assert all(view.overlay.isNull() for view in views)
     assert compared.compare.canvas.delta.isNull()
-    assert compared.busy.isVisible()
+    assert compared.view.busy.isVisible()
 
 
 def test_neighbours_are_predicted_ahead_and_then_shown_at_once(compared, parts):
@@ -157,7 +157,7 @@ def test_neighbours_are_predicted_ahead_and_then_shown_at_once(compared, parts):
     answer(inference, 2)  # B of it
     compared.images.step(1)
     assert only_labels(compared, 0) == only_labels(compared, 1) == {2}
-    assert not compared.busy.isVisible()
+    assert not compared.view.busy.isVisible()
 
 
 def test_what_waits_ahead_is_asked_again_when_it_is_looked_at(compared, parts, qtbot):
@@ -191,26 +191,26 @@ def test_passing_by_quickly_predicts_only_where_one_stays(page, parts, qtbot, tm
         assert not page.compare.original.image.isNull()  # something is shown at every step
     qtbot.waitUntil(lambda: bool(inference.calls))
     assert len(inference.calls) == 1
-    assert page.where.text() == dataset.pairs("evaluation")[2].name
+    assert page.view.where.text() == dataset.pairs("evaluation")[2].name
 
 
 def test_waiting_is_explained(desk, parts):
     _, _, (_, _, stage) = parts[3].calls[-1]
     stage(Stage.LIBRARY)
-    assert "PyTorch" in desk.stage.text()
+    assert "PyTorch" in desk.view.stage.text()
     stage(Stage.MODEL)
-    assert "model" in desk.stage.text()
+    assert "model" in desk.view.stage.text()
 
 
 def test_a_failure_is_shown_and_goes_with_the_image(desk, parts):
-    desk.problem.hide()
+    desk.view.problem.hide()
     _, _, (_, failed, _) = parts[3].calls[-1]
     failed("the checkpoint is damaged", "Traceback")
-    assert desk.problem.isVisible()
-    assert desk.problem.text() == "the checkpoint is damaged"
-    assert not desk.busy.isVisible()
+    assert desk.view.problem.isVisible()
+    assert desk.view.problem.text() == "the checkpoint is damaged"
+    assert not desk.view.busy.isVisible()
     desk.images.step(1)
-    assert not desk.problem.isVisible()
+    assert not desk.view.problem.isVisible()
 
 
 def test_a_hidden_page_asks_for_nothing_more(desk, parts, qtbot):
@@ -264,9 +264,9 @@ def test_letters_typed_into_the_filter_are_no_keys(compared, qtbot):
 
 def test_arrow_keys_on_a_picture_step_through_the_images(compared, qtbot, parts):
     qtbot.keyClick(compared.compare.first, Qt.Key.Key_Down)
-    assert compared.where.text() == parts[1].pairs("evaluation")[1].name
+    assert compared.view.where.text() == parts[1].pairs("evaluation")[1].name
     qtbot.keyClick(compared.compare.first, Qt.Key.Key_Up)
-    assert compared.where.text() == parts[1].pairs("evaluation")[0].name
+    assert compared.view.where.text() == parts[1].pairs("evaluation")[0].name
 
 
 def test_the_confidence_hides_pixels_and_says_how_many(compared, parts, qtbot):
@@ -287,7 +287,7 @@ def test_the_confidence_hides_pixels_and_says_how_many(compared, parts, qtbot):
 def test_classes_are_hidden_by_their_buttons(compared, qtbot):
     image = compared.compare.second.overlay
     assert image.pixelColor(90, 5) == QColor(8, 8, 200)
-    click(qtbot, compared.legend.buttons[1])
+    click(qtbot, compared.view.legend.buttons[1])
     assert compared.compare.second.overlay.pixelColor(90, 5).alpha() == 0
     assert compared.compare.second.overlay.pixelColor(5, 5) == QColor(9, 9, 9)
 
@@ -301,7 +301,7 @@ def test_opacity_changes_no_pixel(compared):
 
 def test_the_probe_names_the_classes_under_the_pointer(compared):
     compared.compare.hovered.emit(QPoint(90, 5))
-    text = compared.probe.text()
+    text = compared.view.probe.text()
     assert "x 90, y 5" in text
     assert "A: road 100%" in text
     assert "B: sky 100%" in text
@@ -329,11 +329,11 @@ def test_n_goes_from_region_to_region(compared, parts, qtbot):
     assert sum(region.area for region in regions) == broken
     qtbot.keyClick(compared.images.list, Qt.Key.Key_N)
     if regions:
-        assert "1 of" in compared.probe.text()
+        assert "1 of" in compared.view.probe.text()
         assert compared.compare.viewport.zoom >= 1
         assert not compared.compare.first.marked.isEmpty()
     else:
-        assert compared.probe.text()
+        assert compared.view.probe.text()
 
 
 # Numbers ---------------------------------------------------------------------------------------
@@ -393,7 +393,7 @@ def test_comparing_all_fills_the_tables_and_can_be_cancelled(compared, parts, qt
         found(facts_of(compared, row, 1))
     done(Compared("CPU", ("b.png cannot be opened.",)))
     assert compared.panel.coverage.text() == "3 of 3 images compared"
-    assert "1 images are left out: b.png" in compared.problem.text()
+    assert "1 images are left out: b.png" in compared.view.problem.text()
     table = compared.panel.scores
     assert [table.data(table.index(1, column)) for column in range(4)] == ["sky", "0.0", "100.0", "+100.0"]
     compared.panel.figure.setCurrentIndex(1)
@@ -461,13 +461,13 @@ def test_other_models_forget_the_facts(compared):
 
 
 def test_facts_of_two_classes_alone_do_not_disturb(compared):
-    compared._on_fact(Stage.IMAGE)
-    compared._on_fact(Classes(("road", "sky", "pole"), CLASSES.palette))
+    compared.comparing._on_news(Stage.IMAGE)
+    compared.comparing._on_news(Classes(("road", "sky", "pole"), CLASSES.palette))
     fact = facts_of(compared, 2, 1, label=False)
     assert isinstance(fact, ImageFacts)
-    compared._on_fact(fact)
+    compared.comparing._on_news(fact)
     assert fact.image in compared.desk.facts
-    compared._refresh.stop()
+    compared.comparing._refresh.stop()
 
 
 # To disk ---------------------------------------------------------------------------------------
@@ -497,3 +497,114 @@ def test_predictions_are_written_from_a_dialog(compared, parts, qtbot, tmp_path)
     assert dialog.verdict.text() == "7 pictures written on CPU. 3 were there already. 1 are left out: x.png is damaged."
     assert dialog.open_button.isVisible()
     dialog.reject()
+
+
+# Other images ----------------------------------------------------------------------------------
+
+
+def choose(page, value):
+    index = page.origin.box.findData(value)
+    page.origin.box.setCurrentIndex(index)
+    page.origin.box.activated.emit(index)
+
+
+def test_the_source_camera_a_folder_and_a_video_can_be_looked_at(compared, parts, tmp_path, qtbot):
+    import cv2
+
+    choose(compared, "source")
+    assert [p.name for p in compared.images.shown] == sorted(p.name for p in parts[1].pairs("source"))
+    assert all(pair.label for pair in compared.images.shown)
+    cv2.imwrite(str(tmp_path / "one.png"), np.zeros((64, 96, 3), np.uint8))
+    compared.origin.open(tmp_path)
+    assert [pair.name for pair in compared.images.shown] == ["one"]
+    assert compared.origin.box.currentText() == tmp_path.name
+    video = tmp_path / "film.avi"
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"MJPG"), 10, (96, 64))
+    for level in (0, 100, 200):
+        writer.write(np.full((64, 96, 3), level, np.uint8))
+    writer.release()
+    compared.origin.open(video)
+    assert [pair.name for pair in compared.images.shown] == ["frame_000000", "frame_000001", "frame_000002"]
+    compared.images.step(2)
+    assert abs(int(compared.loader.photo.pixels.mean()) - 200) < 5
+    choose(compared, "target")
+    assert len(compared.images.shown) == 3
+
+
+def test_a_folder_without_images_changes_nothing(compared, tmp_path):
+    shown = list(compared.images.shown)
+    failures = []
+    compared.origin._jobs.submit = lambda key, work, done, failed: failures.append(key)
+    compared.origin.open(tmp_path / "none")
+    assert failures == ["inspect origin"]
+    assert list(compared.images.shown) == shown
+
+
+# Groups and map --------------------------------------------------------------------------------
+
+
+def compare_all(page, parts, qtbot, columns=(10, 90, 50)):
+    click(qtbot, page.panel.measure)
+    found, done = parts[3].calls[-1][2][3], parts[3].calls[-1][2][0]
+    found(CLASSES)
+    for row, number in enumerate(columns):
+        ids = np.zeros((64, 96), np.uint8)
+        ids[:, :number] = 1
+        found(facts_of(page, row, ids))
+    done(Compared("CPU", ()))
+
+
+def test_groups_show_their_scores_and_list_their_images(compared, parts, qtbot):
+    compare_all(compared, parts, qtbot)
+    compared.panel.tabs.setCurrentWidget(compared.groups)
+    rows = compared.groups.groups.rows
+    assert sum(len(row.images) for row in rows) == 3
+    assert all(row.name in ("dark", "dusk", "day") for row in rows)
+    compared.groups.by.setCurrentIndex(1)
+    (row,) = compared.groups.groups.rows
+    assert row.change == pytest.approx(100 * 150 / 288)
+    assert row.miou_b > row.miou_a
+    compared.origin.open(compared.images.all[0].image.parent)
+    choose(compared, "both")
+    compared.groups.draw()
+    names = [group.name for group in compared.groups.groups.rows]
+    assert names == ["source", "target"]
+    compared.groups.table.clicked.emit(compared.groups.groups.index(1, 0))
+    assert {pair.name.partition("/")[0] for pair in compared.images.shown} == {"target"}
+    click(qtbot, compared.groups.show_all)
+    assert len(compared.images.shown) == len(compared.images.all)
+
+
+def test_the_map_places_images_and_its_lasso_lists_them(compared, parts, qtbot):
+    compare_all(compared, parts, qtbot)
+    compared.panel.tabs.setCurrentWidget(compared.map)
+    view = compared.map.view
+    assert view._points[:, 0] == pytest.approx([10 / 96, 90 / 96, 50 / 96])
+    view.lassoed.emit([1, 2])
+    assert len(compared.images.shown) == 2
+    assert compared.images.note.text() == "2 of 3 images"
+    view.chosen.emit(2)
+    assert compared.images.pair == compared.images.all[2]
+    assert view._current == 2
+    click(qtbot, compared.map.show_all)
+    assert len(compared.images.shown) == 3
+
+
+def test_the_map_shows_what_each_encoder_sees(compared, parts, qtbot):
+    from dataclasses import replace
+
+    click(qtbot, compared.panel.measure)
+    found, done = parts[3].calls[-1][2][3], parts[3].calls[-1][2][0]
+    found(CLASSES)
+    for row in range(3):
+        fact = facts_of(compared, row, 1)
+        sides = {"features_a": np.array([row * 10.0, 0.0]), "features_b": np.array([0.0, row * 1.0])}
+        found(replace(fact, comparison=replace(fact.comparison, **sides)))
+    done(Compared("CPU", ()))
+    compared.panel.tabs.setCurrentWidget(compared.map)
+    assert not compared.map.side.isVisible()
+    compared.map.axes.setCurrentIndex(1)
+    wide = np.ptp(compared.map.view._points, axis=0)
+    compared.map.side.setChecked(True)
+    assert compared.map.side.text() == "Shows A"
+    assert np.ptp(compared.map.view._points, axis=0)[0] > 5 * wide[0]
