@@ -1,6 +1,6 @@
 # make run      install into .venv and open the application on the generated demo
 # make test     install with the test extras; linters, types, import contracts, tests
-# make torture  thousands of damaged and hostile files of every kind (minutes)
+# make torture  thousands of damaged files of every kind, and faults of the disk at every operation (minutes)
 # make check    the linters, types and import contracts alone
 # make desktop  add it to the applications menu of this user (Linux)
 # make clean    remove what was installed and built
@@ -12,6 +12,7 @@ BIN := .venv/bin
 DEMO ?= masktwins-demo
 JOBS ?= 2
 TORTURE ?= --inputs 10000 --seed 0
+FAULTS ?= --every 1
 
 # One thread per test worker: the tensors are tiny, and two workers' thread pools would fight for the cores.
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1 QT_QPA_PLATFORM=offscreen
@@ -51,6 +52,7 @@ test: check
 
 torture: .venv/.installed-test
 	$(BIN)/python -m tests.torture $(TORTURE)
+	$(TEST_ENVIRONMENT) $(BIN)/python -m tests.torture.faults $(FAULTS)
 
 desktop: .venv/.installed
 	@packaging/linux/install.sh "$(CURDIR)/$(BIN)/masktwins"
