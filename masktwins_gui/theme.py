@@ -17,6 +17,8 @@ from PySide6.QtCore import QByteArray, QObject, QSize, Qt
 from PySide6.QtGui import QAction, QColor, QIcon, QPainter, QPalette, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QWidget
+from qdarkstyle.dark.palette import DarkPalette
+from qdarkstyle.light.palette import LightPalette
 
 ICON_PROPERTY = "icon_name"
 
@@ -46,16 +48,20 @@ class Colours:
     series: tuple[str, ...]  # of curves: Okabe and Ito's, which colour-blind people tell apart
 
 
+# Surfaces, texts and accents are qdarkstyle's; where its colours do not stand out enough, ours are given in numbers.
 COLOURS = {
     Theme.DARK: Colours(
-        window="#19232d", surface="#141c24", raised="#27333f", border="#46525f", text="#e4e6e8", muted="#a3afbb",
-        accent="#346792", accent_text="#ffffff", focus="#6cb8ff", good="#4cc38a", warn="#e5a13a", bad="#ff8080",
-        info="#62b0f5", series=("#56b4e9", "#e69f00", "#00a878", "#cc79a7", "#e0661a", "#a3a345"),
+        window=DarkPalette.COLOR_BACKGROUND_1, surface="#141c24", raised=DarkPalette.COLOR_BACKGROUND_2,
+        border=DarkPalette.COLOR_BACKGROUND_4, text=DarkPalette.COLOR_TEXT_1, muted=DarkPalette.COLOR_TEXT_3,
+        accent=DarkPalette.COLOR_ACCENT_2, accent_text="#ffffff", focus="#6cb8ff", good="#4cc38a", warn="#e5a13a",
+        bad="#ff8080", info="#62b0f5",
+        series=("#56b4e9", "#e69f00", "#00a878", "#cc79a7", "#e0661a", "#a3a345"),
     ),
     Theme.LIGHT: Colours(
-        window="#f6f7f8", surface="#ffffff", raised="#e9ecef", border="#b4bbc2", text="#19232d", muted="#54616d",
-        accent="#2a6fb0", accent_text="#ffffff", focus="#0b63c5", good="#1b7047", warn="#875400", bad="#b3261e",
-        info="#1f66a8", series=("#0072b2", "#9a6200", "#00755a", "#a84a84", "#b84a00", "#646427"),
+        window="#f6f7f8", surface="#ffffff", raised="#e9ecef", border=LightPalette.COLOR_BACKGROUND_5,
+        text=LightPalette.COLOR_TEXT_1, muted=LightPalette.COLOR_TEXT_3, accent="#2a6fb0", accent_text="#ffffff",
+        focus="#0b63c5", good="#1b7047", warn="#875400", bad="#b3261e", info="#1f66a8",
+        series=("#0072b2", "#9a6200", "#00755a", "#a84a84", "#b84a00", "#646427"),
     ),
 }  # fmt: skip
 
