@@ -95,10 +95,10 @@ CUDA_CASES = (
 def run_bench(
     steps: int, device: str = "auto", progress: Callable[[str], None] | None = None, only: str = ""
 ) -> dict[str, Any]:
-    """Measure the case of the name `only`, else every case whose name holds it.
+    """Measure the case named `only`, or else every case whose name contains it.
 
     Raises:
-        RunError: the device or such a case is not there.
+        RunError: the device is unavailable, or no case matches.
     """
     rows: list[dict[str, Any]] = []
     device, reason = choose_device(device)
@@ -285,7 +285,7 @@ def _synchronise(device: str) -> None:
 
 
 def gemm_gflops(device: str, dtype: torch.dtype = torch.float32, size: int = 2048) -> float:
-    """What the machine multiplies matrices at, to read the other figures by."""
+    """Measure the machine's matrix-multiplication throughput, as a reference for the other figures."""
     a = torch.randn(size, size, device=device, dtype=dtype)
     times = [_timed(device, lambda: torch.mm(a, a)) for _ in range(7)]
     return 2 * size**3 / statistics.median(times) / 1e9

@@ -24,7 +24,7 @@ LONGEST_REASON = 300  # characters of an unforeseen error's own message
 
 
 class UsageError(SystemExit):
-    """Wrong words on the command line: an exit, as argparse's own, that `failed` reports."""
+    """Invalid usage of the command line: an exit like argparse's own, which `failed` reports."""
 
     def __init__(self, message: str, usage: str) -> None:
         super().__init__(USAGE)
@@ -32,7 +32,7 @@ class UsageError(SystemExit):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that raises UsageError, and asks whether a near word was meant."""
+    """An argument parser that raises UsageError and suggests the closest match."""
 
     def error(self, message: str) -> NoReturn:
         if match := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)$", message, re.DOTALL):

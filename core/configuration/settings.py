@@ -2,6 +2,8 @@
 
 Paths in a TOML file are relative to that file; in a loaded :class:`RunConfig` they are absolute
 (`core.configuration.paths`). Importable without torch.
+
+A setting is declared in `sections.py`, and for [training] in `training.py`; this module describes, reads and writes them.
 """
 
 from __future__ import annotations

@@ -133,5 +133,5 @@ def _shares(values: Sequence[int], space: LabelSpace, found: Evidence) -> str:
 
 
 def _comment(text: str) -> str:
-    """Text without what would end a comment."""
+    """Return the text without characters that would end a TOML comment."""
     return "".join(mark if mark.isprintable() else " " for mark in text)

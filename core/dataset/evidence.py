@@ -101,7 +101,7 @@ def gather(labels: Sequence[Path], limit: int) -> Evidence:
 
 
 def spread(labels: Sequence[Path]) -> Iterator[Path]:
-    """Every label once, in an order whose every beginning is spread over the list (van der Corput's)."""
+    """Yield each label once, in an order in which any prefix is spread evenly over the list (van der Corput)."""
     bits = max(1, (len(labels) - 1).bit_length())
     for i in range(1 << bits):
         position = int(f"{i:0{bits}b}"[::-1], 2)

@@ -1,4 +1,7 @@
-"""What is wrong with data: problems with a code, a severity, one plain sentence, and the files. Importable without torch."""
+"""What is wrong with data: problems with a code, a severity, one plain sentence, and the files. Importable without torch.
+
+The sentences themselves are written where the problem is found, mostly in `core.checking.complaints`.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """Compute the losses of MaskTwins (sections 2, 4 and 5 of the guide's method chapter).
 
 Logits are (B, C, h, w), labels uint8 or int64 (B, H, W).
+
+Weights and ramp are applied in `core.method.step`; the settings are `LossConfig`.
 """
 
 from __future__ import annotations

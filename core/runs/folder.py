@@ -1,6 +1,8 @@
 """The run folder: names, status, lock, metrics and changes on disk. Importable without torch.
 
 Every replacement of a file is atomic (written beside, flushed to the disk, renamed), and nothing is pickled.
+
+The columns of metrics.csv are `METRICS` in `core.training.record`.
 """
 
 from __future__ import annotations

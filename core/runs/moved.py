@@ -58,7 +58,7 @@ def _missing_of_runs(project: Path) -> Iterable[tuple[Path, dict[str, Path]]]:
 
 
 def root_between(old: Path, new: Path) -> DataRoot:
-    """Take the equal ends off two paths of one folder: where /a/x/images is /b/x/images now, /a is /b."""
+    """Strip the common end of a folder's old and new path: if /a/x/images is now /b/x/images, /a has become /b."""
     common = 0
     for one, other in zip(reversed(old.parts[1:]), reversed(new.parts[1:]), strict=False):
         if one != other:
@@ -69,7 +69,7 @@ def root_between(old: Path, new: Path) -> DataRoot:
 
 
 def found_again(config: RunConfig, root: DataRoot) -> list[DataRoot]:
-    """Return a root for each path of a configuration that is missing where it says, and there at the new place."""
+    """Return a data root for each configured path that no longer exists but is found at the new location."""
     moves = [(path, root.move(path)) for path in paths_of(config).values() if not path.exists()]
     return [DataRoot(old, new) for old, new in moves if old != new and new.exists()]
 

@@ -23,7 +23,7 @@ from core.runs.folder import CheckpointRef, RunFolder
 def prepare_resume(
     run: RunFolder, changes: Mapping[str, Any], *, more_steps: int = 0, data_roots: Sequence[DataRoot] = ()
 ) -> None:
-    """Write into the run's folder what shall be different when it goes on.
+    """Record in the run's folder the changes to apply when it resumes.
 
     Args:
         changes: settings by dotted path. Any of them while nothing has been trained; then those that may change at any

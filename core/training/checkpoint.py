@@ -85,7 +85,7 @@ def save_checkpoint(
 
 
 def _retire(folder: Path) -> None:
-    """Delete an older folder of the same name. It is renamed first, so that a torn one never has this name."""
+    """Delete an older folder of the same name. It is renamed first, so that a partially deleted one never has this name."""
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     folder.rename(old)

@@ -1,4 +1,7 @@
-"""Measure what a run's models are worth: by scores on target labels where there are any, by health without labels always."""
+"""Measure what a run's models are worth: by scores on target labels where there are any, by health without labels always.
+
+Which checkpoint is the best one is decided by `core.evaluation.choice`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run would need: a short one of the same configuration, in a folder that goes away, and its figures scaled up."""
+"""Estimate what a run needs: train a short one of the same configuration in a temporary folder, and scale up its figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""One thread for everything but training that needs torch: predictions for Inspect, comparing, export."""
+"""One thread for everything but training that needs torch: predictions for Inspect, comparing, export.
+
+The device is chosen by `core.evaluation.viewing.place_of`.
+"""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ class TrainPage(QWidget):
         self.set_run_state(RunState.IDLE)
 
     def _name_parts(self) -> None:
-        """The parts that others reach for."""
+        """Name the widgets that other code looks up."""
         self.start, self.pause, self.stop = self.bar.start, self.bar.pause, self.bar.stop
         self.preset, self.run_name, self.message = self.bar.preset, self.bar.run_name, self.bar.message
         self.losses, self.quality, self.health = self.curves.panels
