@@ -27,6 +27,8 @@ COMMANDS = (
     "demo", "check", "labels", "convert", "init", "adapt", "measure", "evaluate", "predict", "export", "verify", "bench", "doctor",
 )  # fmt: skip
 
+Command = Callable[[str, Callable[..., int], str], argparse.ArgumentParser]  # name, function, help
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one sub-command and return its exit code; whatever fails ends in one sentence."""
@@ -69,75 +71,107 @@ def build_parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    demo = command("demo", train.demo, "make the two-camera demo and adapt on it (opens the window unless --headless)")
-    demo.add_argument("directory", nargs="?", type=Path, default=Path("masktwins-demo"), metavar="DIR")
-    demo.add_argument("--headless", action="store_true", help="adapt and measure in the terminal")
-    demo.add_argument("--seed", type=int, default=0, help="of the images and of the training")
-    demo.add_argument(
+    for add in (
+        _add_demo,
+        _add_check,
+        _add_labels,
+        _add_convert,
+        _add_init,
+        _add_adapt,
+        _add_measure,
+        _add_evaluate,
+        _add_predict,
+        _add_export,
+        _add_verify,
+        _add_bench,
+        _add_doctor,
+    ):
+        add(command)
+    return parser
+
+
+def _add_demo(command: Command) -> None:
+    parser = command(
+        "demo", train.demo, "make the two-camera demo and adapt on it (opens the window unless --headless)"
+    )
+    parser.add_argument("directory", nargs="?", type=Path, default=Path("masktwins-demo"), metavar="DIR")
+    parser.add_argument("--headless", action="store_true", help="adapt and measure in the terminal")
+    parser.add_argument("--seed", type=int, default=0, help="of the images and of the training")
+    parser.add_argument(
         "--steps", type=_positive, help="adaptation steps, with half as many source-only ones before them"
     )
-    _json(demo)
+    _json(parser)
 
-    check = command("check", data.check, "report what is wrong with the folders; exit 1 when there are errors to fix")
-    _folders(check)
-    _data(check)
-    check.add_argument("--crop", type=_positive, default=None, metavar="PX", help="warn of images smaller than this")
-    check.add_argument(
+
+def _add_check(command: Command) -> None:
+    parser = command("check", data.check, "report what is wrong with the folders; exit 1 when there are errors to fix")
+    _folders(parser)
+    _data(parser)
+    parser.add_argument("--crop", type=_positive, default=None, metavar="PX", help="warn of images smaller than this")
+    parser.add_argument(
         "--pictures", type=Path, metavar="OUT", help="write a sheet of labels over images for each camera"
     )
-    _json(check)
+    _json(parser)
 
-    labels = command("labels", other_labels.labels, "write a draft of a label space from label files, to be edited")
-    labels.add_argument("directory", type=Path, metavar="DIR")
-    labels.add_argument("-o", "--output", type=Path, metavar="label_space.toml", help="default: print it")
-    labels.add_argument("--files", default="", metavar="LIST|PATTERNS", help="which files: a list's path, or patterns")
-    labels.add_argument(
+
+def _add_labels(command: Command) -> None:
+    parser = command("labels", other_labels.labels, "write a draft of a label space from label files, to be edited")
+    parser.add_argument("directory", type=Path, metavar="DIR")
+    parser.add_argument("-o", "--output", type=Path, metavar="label_space.toml", help="default: print it")
+    parser.add_argument("--files", default="", metavar="LIST|PATTERNS", help="which files: a list's path, or patterns")
+    parser.add_argument(
         "--names",
         type=Path,
         metavar="FILE",
         help="names of the classes: labelmap.txt, config.json, COCO categories, a list",
     )
 
-    convert = command(
+
+def _add_convert(command: Command) -> None:
+    parser = command(
         "convert",
         other_labels.convert,
         "write image folders and a label space from COCO, LabelMe, CVAT, arrays, stacks, videos",
     )
-    convert.add_argument("input", type=Path, metavar="IN")
-    convert.add_argument("output", type=Path, metavar="OUT")
-    convert.add_argument("--images", type=Path, metavar="D", help="the images that the annotations or masks belong to")
-    convert.add_argument(
+    parser.add_argument("input", type=Path, metavar="IN")
+    parser.add_argument("output", type=Path, metavar="OUT")
+    parser.add_argument("--images", type=Path, metavar="D", help="the images that the annotations or masks belong to")
+    parser.add_argument(
         "--every", type=_above_zero, default=1.0, metavar="SECONDS", help="videos: between two frames (1)"
     )
-    convert.add_argument(
+    parser.add_argument(
         "--min-change",
         type=float,
         default=2.0,
         metavar="LEVELS",
         help="videos: leave out frames that differ by less (2)",
     )
-    convert.add_argument("--as-stored", action="store_true", help="images: do not turn them by their EXIF orientation")
-    convert.add_argument(
+    parser.add_argument("--as-stored", action="store_true", help="images: do not turn them by their EXIF orientation")
+    parser.add_argument(
         "--intensity",
         choices=("image", "folder"),
         default="",
         help="images: stretch grey levels by percentiles of each",
     )
-    _json(convert)
+    _json(parser)
 
-    init = command("init", data.init, "write a run's configuration")
-    init.add_argument("out", type=Path, metavar="OUT.toml")
-    _folders(init)
-    _data(init)
-    init.add_argument("--preset", choices=list(presets()), default="quick")
 
-    adapt = command("adapt", train.adapt, "train, or go on with a run")
-    adapt.formatter_class = argparse.RawDescriptionHelpFormatter
-    adapt.epilog = "settings:\n" + "\n".join(f"  {s.path:34}{s.title} ({s.default})" for s in settings())
-    adapt.add_argument("config", nargs="?", type=Path, metavar="RUN.toml")
-    adapt.add_argument("--resume", type=Path, metavar="DIR", help="a run's folder")
-    adapt.add_argument("--out", type=Path, metavar="DIR", help="the new run's folder")
-    adapt.add_argument(
+def _add_init(command: Command) -> None:
+    parser = command("init", data.init, "write a run's configuration")
+    parser.add_argument("out", type=Path, metavar="OUT.toml")
+    _folders(parser)
+    _data(parser)
+    parser.add_argument("--preset", choices=list(presets()), default="quick")
+
+
+def _add_adapt(command: Command) -> None:
+    parser = command("adapt", train.adapt, "train, or go on with a run")
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "settings:\n" + "\n".join(f"  {s.path:34}{s.title} ({s.default})" for s in settings())
+    parser.add_argument("config", nargs="?", type=Path, metavar="RUN.toml")
+    parser.add_argument("--resume", type=Path, metavar="DIR", help="a run's folder")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="the new run's folder")
+    parser.add_argument(
         "--more-steps",
         type=_positive,
         default=0,
@@ -145,75 +179,87 @@ def build_parser() -> argparse.ArgumentParser:
         help="with --resume: N steps beyond the run's end, also of a finished one. The learning rate follows the schedule of "
         "the new length from there on, so it rises again; the warm-up stays as long as it was",
     )
-    _data_root(adapt)
-    adapt.add_argument("--set", action="append", default=[], dest="changes", metavar="section.field=value")
-    _json(adapt)
+    _data_root(parser)
+    parser.add_argument("--set", action="append", default=[], dest="changes", metavar="section.field=value")
+    _json(parser)
 
-    measure_ = command(
+
+def _add_measure(command: Command) -> None:
+    parser = command(
         "measure", measure.measure, "make a few real steps: seconds, memory, disk and the total time of a run"
     )
-    measure_.add_argument("config", type=Path, metavar="RUN.toml")
-    measure_.add_argument("--set", action="append", default=[], dest="changes", metavar="section.field=value")
-    _json(measure_)
+    parser.add_argument("config", type=Path, metavar="RUN.toml")
+    parser.add_argument("--set", action="append", default=[], dest="changes", metavar="section.field=value")
+    _json(parser)
 
-    evaluate = command("evaluate", evaluation.evaluate, "score a model against labels")
-    _model(evaluate)
-    evaluate.add_argument("--images", type=Path, required=True, metavar="D")
-    evaluate.add_argument("--labels", type=Path, required=True, metavar="D")
-    evaluate.add_argument("--label-space", default="auto", metavar="NAME|TOML", help="how to read the labels")
-    evaluate.add_argument("--classes", metavar="a,b,c", help="classes to average over")
-    evaluate.add_argument(
+
+def _add_evaluate(command: Command) -> None:
+    parser = command("evaluate", evaluation.evaluate, "score a model against labels")
+    _model(parser)
+    parser.add_argument("--images", type=Path, required=True, metavar="D")
+    parser.add_argument("--labels", type=Path, required=True, metavar="D")
+    parser.add_argument("--label-space", default="auto", metavar="NAME|TOML", help="how to read the labels")
+    parser.add_argument("--classes", metavar="a,b,c", help="classes to average over")
+    parser.add_argument(
         "--allow-unknown",
         type=_share,
         default=0.01,
         metavar="SHARE",
         help="share of pixels that may have values unknown to the label space (0.01); more fail",
     )
-    _pairing(evaluate, default="")
-    evaluate.add_argument(
-        "--files", default="", metavar="LIST|PATTERNS", help="which images: a list's path, or patterns"
-    )
-    _device(evaluate)
-    _inference(evaluate)
-    _json(evaluate)
+    _pairing(parser, default="")
+    parser.add_argument("--files", default="", metavar="LIST|PATTERNS", help="which images: a list's path, or patterns")
+    _device(parser)
+    _inference(parser)
+    _json(parser)
 
-    predict = command("predict", models.predict, "segment an image, a folder or a video file")
-    _model(predict)
-    predict.add_argument("input", type=Path)
-    predict.add_argument("output", type=Path)
-    kind = predict.add_mutually_exclusive_group()
+
+def _add_predict(command: Command) -> None:
+    parser = command("predict", models.predict, "segment an image, a folder or a video file")
+    _model(parser)
+    parser.add_argument("input", type=Path)
+    parser.add_argument("output", type=Path)
+    kind = parser.add_mutually_exclusive_group()
     for name in ("ids", "colours", "overlay"):
         kind.add_argument(f"--{name}", dest="kind", action="store_const", const=name)
-    predict.set_defaults(kind="ids")
-    _device(predict)
-    _inference(predict)
+    parser.set_defaults(kind="ids")
+    _device(parser)
+    _inference(parser)
 
-    export = command(
+
+def _add_export(command: Command) -> None:
+    parser = command(
         "export", models.export, "write a model's weights for use elsewhere, each file reloaded and compared"
     )
-    _model(export)
-    export.add_argument("out", type=Path)
-    export.add_argument("--format", default="safetensors", metavar="safetensors,onnx,pt2")
-    export.add_argument(
+    _model(parser)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--format", default="safetensors", metavar="safetensors,onnx,pt2")
+    parser.add_argument(
         "--images", type=Path, metavar="D", help="images to compare on (default: the run's target images)"
     )
-    _data_root(export)
-    _device(export)
-    _json(export)
+    _data_root(parser)
+    _device(parser)
+    _json(parser)
 
-    verify = command("verify", _verify, "compare the files of a run or a bundle with their checksums, and read them")
-    verify.add_argument("path", type=Path, metavar="RUN|BUNDLE")
-    _json(verify)
 
-    bench = command("bench", installation.bench, "seconds per step and where they go")
-    bench.add_argument("--steps", type=_positive, default=10)
-    _device(bench)
-    bench.add_argument(
+def _add_verify(command: Command) -> None:
+    parser = command("verify", _verify, "compare the files of a run or a bundle with their checksums, and read them")
+    parser.add_argument("path", type=Path, metavar="RUN|BUNDLE")
+    _json(parser)
+
+
+def _add_bench(command: Command) -> None:
+    parser = command("bench", installation.bench, "seconds per step and where they go")
+    parser.add_argument("--steps", type=_positive, default=10)
+    _device(parser)
+    parser.add_argument(
         "--only", default="", metavar="TEXT", help="the configuration of this name, or those whose name holds it"
     )
-    _json(bench)
+    _json(parser)
+
+
+def _add_doctor(command: Command) -> None:
     _json(command("doctor", installation.doctor, "what this installation can do, and what stands in its way"))
-    return parser
 
 
 def _data_root(parser: argparse.ArgumentParser) -> None:
