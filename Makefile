@@ -1,8 +1,8 @@
-# make run    install into .venv and open the application on the generated demo
-# make test   install with the test extras; linters, types, import contracts, tests
-# make torture  thousands of damaged and hostile files of every kind (minutes)
-# make check  the linters, types and import contracts alone
-# make clean  remove what was installed and built
+# make run      install into .venv and open the application on the generated demo
+# make test     install with the test extras; linters, types, import contracts, tests
+# make torture  thousands of damaged files of every kind, and faults of the disk at every operation (minutes)
+# make check    the linters, types and import contracts alone
+# make clean    remove what was installed and built
 
 SHELL := /bin/sh
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python; do \
@@ -11,6 +11,7 @@ BIN := .venv/bin
 DEMO ?= masktwins-demo
 JOBS ?= 2
 TORTURE ?= --inputs 10000 --seed 0
+FAULTS ?= --every 1
 
 # One thread per test worker: the tensors are tiny, and two workers' thread pools would fight for the cores.
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1 QT_QPA_PLATFORM=offscreen
@@ -50,6 +51,7 @@ test: check
 
 torture: .venv/.installed-test
 	$(BIN)/python -m tests.torture $(TORTURE)
+	$(TEST_ENVIRONMENT) $(BIN)/python -m tests.torture.faults $(FAULTS)
 
 clean:
 	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
