@@ -264,7 +264,7 @@ def _refuse_several(path: Path, image: Image.Image) -> None:
             )
     elif num > 1:
         raise ReadError(
-            f"{path} is animated ({num} frames of {image.format}); write its frames into a folder: masktwins convert."
+            f"{path} is animated ({num} frames of {image.format}); save its frames as separate images with another program."
         )
 
 
