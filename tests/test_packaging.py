@@ -203,13 +203,8 @@ def test_a_failed_installation_leaves_no_stamp(clone):
 def test_make_alone_explains_itself(clone):
     result, _ = make(clone)
     assert {line.split()[1] for line in result.stdout.splitlines()} == {
-        "run",
-        "test",
-        "torture",
-        "check",
-        "desktop",
-        "clean",
-    }
+        "run", "test", "torture", "check", "desktop", "clean",
+    }  # fmt: skip
 
 
 def test_ci_calls_the_readmes_test_command():

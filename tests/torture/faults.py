@@ -127,6 +127,7 @@ class Scenario:
             for i in range(3):
                 write_scene(self.data / camera, str(i), draw, dark=dark, labels=camera != "target")
         self.config = tiny_config(self.data, training__steps=2, training__source_steps=2, training__preview_interval=2)
+        self.changed = settings.with_changes(self.config, {"mask.block_size": 4})
         self.work = folder / "work"
         self.reference: dict[str, bytes] = {}
 
@@ -156,14 +157,14 @@ class Scenario:
     def save(self) -> str:
         """Save the project with another setting."""
         try:
-            settings.save(settings.with_changes(self.config, {"mask.block_size": 4}), self.work / "dusk.toml")
+            settings.save(self.changed, self.work / "dusk.toml")
         except OSError as error:
             return str(error)
         return ""
 
     def after_save(self) -> None:
         """The project is the old one or the new one."""
-        assert settings.load(self.work / "dusk.toml").mask.block_size in (4, 8)
+        assert settings.load(self.work / "dusk.toml") in (self.config, self.changed), "the project is a third one"
 
     @property
     def run(self) -> Path:

