@@ -9,7 +9,7 @@ from core.control import RunControl
 from core.events import Finished, RunStarted, StepDone, Warned
 from core.training import building
 from core.training.loop import adapt
-from tests.core.tiny import final_weights, train
+from tests.core.tiny import change_state, final_weights, train
 
 
 def stopped(run, **changes):
@@ -17,8 +17,7 @@ def stopped(run, **changes):
     for event in adapt(control, run):
         if isinstance(event, StepDone) and event.step >= 6:
             control.stop()
-    path = run.checkpoints()[-1].path / "state.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    change_state(run, lambda state: state | changes)
     return run
 
 

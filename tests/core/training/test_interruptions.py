@@ -1,6 +1,5 @@
 """What goes wrong beside a run, at the worst moment, costs neither the run nor what it has earned."""
 
-import json
 import weakref
 
 import pytest
@@ -32,7 +31,7 @@ from core.training.loop import adapt
 from core.training.measurement import Measurement
 from core.training.optim import StepGuard, build_optimizer, set_learning_rate
 from core.training.session import Session
-from tests.core.tiny import final_weights, train
+from tests.core.tiny import change_state, final_weights, train
 
 
 def stop_at(run, step):
@@ -135,10 +134,11 @@ def test_a_failing_last_evaluation_keeps_the_last_steps(make_run, monkeypatch):
 def test_health_of_another_version_does_not_end_the_run(make_run, change):
     run = make_run()
     stop_at(run, 6)
-    path = run.checkpoints()[-1].path / "state.json"
-    state = json.loads(path.read_text())
-    state["health"]["source"] |= change
-    path.write_text(json.dumps(state))
+
+    def changed(state):
+        return state | {"health": {model: values | change for model, values in state["health"].items()}}
+
+    change_state(run, changed)
     train(run)
     assert run.status()["state"] == "finished"
     assert run.status()["result"]["verdict"]

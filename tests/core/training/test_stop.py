@@ -46,12 +46,12 @@ def test_a_forward_ends_at_the_next_layer():
     assert seen == [4, 4, "to the end"]
 
 
-@pytest.mark.parametrize("work", ["evaluate_all", "_measure"])  # scores, health
+@pytest.mark.parametrize("work", ["evaluation_steps", "_measure"])  # scores, health
 @pytest.mark.parametrize("step", [4, 8, 10])  # after the source-only steps, in between, at the end
 def test_a_measurement_is_broken_off_and_made_up_for(make_run, monkeypatch, work, step):
     whole, run, control = make_run("whole"), make_run("run"), RunControl()
     train(whole)
-    module = judging if work == "evaluate_all" else health
+    module = judging if work == "evaluation_steps" else health
     real, reached = getattr(module, work), [0]
 
     def stopping(*arguments, **options):
