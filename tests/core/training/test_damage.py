@@ -10,25 +10,35 @@ from core.checksums import SUMS
 from core.control import RunControl
 from core.errors import RunError
 from core.events import StepDone, Warned
+from core.runs.create import create_run
+from core.runs.folder import RunFolder
 from core.training.loop import adapt
-from tests.core.tiny import change_state, final_weights, train
+from tests.core.tiny import change_state, final_weights, tiny_config, train
 
 
-@pytest.fixture
-def whole(make_run):
-    run = make_run("whole")
-    train(run)
-    return run
-
-
-@pytest.fixture
-def stopped(make_run):
-    run, control = make_run("stopped"), RunControl()
-    for event in adapt(control, run):
+@pytest.fixture(scope="module")
+def made(tiny_data, tmp_path_factory):
+    """A run that was left alone, and one that was stopped at step 8: made once, the second is copied for each test."""
+    folder = tmp_path_factory.mktemp("runs")
+    whole, broken = (create_run(tiny_config(tiny_data), folder / name) for name in ("whole", "broken"))
+    train(whole)
+    control = RunControl()
+    for event in adapt(control, broken):
         if isinstance(event, StepDone) and event.step >= 8:
             control.stop()
-    assert [ref.step for ref in run.checkpoints()] == [4, 6, 8]
-    return run
+    assert [ref.step for ref in broken.checkpoints()] == [4, 6, 8]
+    return whole, broken
+
+
+@pytest.fixture
+def whole(made):
+    return made[0]
+
+
+@pytest.fixture
+def stopped(made, tmp_path):
+    shutil.copytree(made[1].path, tmp_path / "stopped")
+    return RunFolder(tmp_path / "stopped")
 
 
 def warnings(events):
