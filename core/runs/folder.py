@@ -272,7 +272,8 @@ def _lines(path: Path) -> list[str]:
         text = read_text(path, MOST_ROWS, errors="replace")
     except OSError:
         return []
-    return [line for line in text.split("\n")[:-1] if line]
+    lines = (line.removesuffix("\r") for line in text.split("\n")[:-1])  # a spreadsheet may have saved the file
+    return [line for line in lines if line]
 
 
 def _is_row(columns: list[str], row: list[str]) -> bool:

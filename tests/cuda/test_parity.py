@@ -10,7 +10,7 @@ from core.configuration.choices import Architecture, JitterModel, Precision, Tea
 from core.configuration.config import RunConfig
 from core.configuration.sections import MaskConfig
 from core.configuration.settings import with_changes
-from core.evaluation.health import measure_health
+from core.evaluation.health import Health, health_steps
 from core.evaluation.metrics import ConfusionMatrix
 from core.evaluation.predictor import Predictor
 from core.loading.random import generator
@@ -31,6 +31,15 @@ LOGITS = {"rtol": 1e-3, "atol": 1e-4}  # float32, sums in another order
 LOSS = 1e-3  # relative
 BF16_LOSS = 0.03
 SIDE = 128
+
+
+def measure_health(*arguments, **options) -> Health:
+    steps = health_steps(*arguments, **options)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as finished:
+            return finished.value
 
 
 def noise(*shape, seed=0):

@@ -186,8 +186,8 @@ def test_the_offer_to_resume_says_what_is_lost(panel, qtbot, project):
     )
 
 
-def test_a_status_that_makes_no_sense_hides_its_run_alone(project):
+def test_a_status_that_makes_no_sense_hides_no_run(project):
     (project / "runs" / "a-01" / "status.json").write_text('{"step": "many", "scores": 3}')
-    assert [run.name for run in list_runs(project)] == ["b-01"]
+    assert {run.name for run in list_runs(project)} == {"a-01", "b-01"}
     write_notes(project / "runs" / "b-01", Notes("x"))
-    assert list_runs(project)[0].title == "x"
+    assert "x" in {run.title for run in list_runs(project)}
