@@ -226,14 +226,24 @@ def test_a_run_that_cannot_be_locked(street, capsys, monkeypatch, code):
         fails(["adapt", "--resume", "runs/street-01", *more], capsys)
 
 
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EIO])
+def test_a_drive_without_file_locks_is_reported_and_the_run_resumes(street, capsys, monkeypatch, code):
+    def refuse(*_, **__):
+        raise OSError(code, os.strerror(code), str(street / "runs/street-01/.lock"))
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    assert main(["adapt", "--resume", "runs/street-01"]) == 0
+    error = capsys.readouterr().err
+    assert "has no file locks" in error
+    assert "Traceback" not in error
+
+
 def test_a_fault_of_the_program_is_one_sentence_and_a_file(street, capsys, monkeypatch):
     def fault(*_, **__):
         raise ZeroDivisionError("division by zero\nsecond line")
 
     monkeypatch.setattr("core.dataset.listing.scan", fault)
-    assert (
-        main(["init", "new.toml", *folders(), "--json"]) == 1 if False else main(["init", "new.toml", *folders()]) == 1
-    )
+    assert main(["init", "new.toml", *folders()]) == 1
     error = capsys.readouterr().err.strip()
     assert error.startswith("masktwins: This is a fault in the program: ZeroDivisionError: division by zero.")
     assert len(error.splitlines()) == 1
